@@ -1,0 +1,176 @@
+"""Reads CMS SignedData (RFC 5652) as devices write it; whether the signature holds is not decided here.
+
+Exactly one signer; content detached or attached; BER with indefinite lengths as well as DER.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from certs.algorithms import Digest, SignatureAlgorithm, digest_of, signature_algorithm_of
+from certs.ber import INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, SET, Element, Reader, expected
+from certs.der import object_identifier
+from certs.errors import MalformedDER, SignatureInvalid
+
+MAX_CERTIFICATES = 8
+
+DATA = object_identifier("1.2.840.113549.1.7.1")
+SIGNED_DATA = object_identifier("1.2.840.113549.1.7.2")
+CONTENT_TYPE = object_identifier("1.2.840.113549.1.9.3")
+MESSAGE_DIGEST = object_identifier("1.2.840.113549.1.9.4")
+
+_EXPLICIT_0 = 0xA0
+_EXPLICIT_1 = 0xA1
+_IMPLICIT_KEY_IDENTIFIER = 0x80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuerAndSerial:
+    """A certificate named by its issuer (the DER of the name) and its serial number."""
+
+    issuer_der: bytes
+    serial_number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyIdentifier:
+    """A certificate named by its subject key identifier."""
+
+    octets: bytes
+
+
+SignerIdentifier = IssuerAndSerial | KeyIdentifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedData:
+    """What a SignedData with one signer says, nothing of it believed yet.
+
+    `signed_attributes` is the SET that was signed (RFC 5652 §5.4: tag 0x31, not the [0] of the message),
+    `content_type` the whole OID element, `content` None where it is detached.
+    """
+
+    digest_algorithm: Digest
+    signature_algorithm: SignatureAlgorithm
+    signer: SignerIdentifier
+    certificates: tuple[bytes, ...]
+    signed_attributes: bytes | None
+    signature: bytes
+    content_type: bytes
+    content: bytes | None
+
+
+def parse_signed_data(der: bytes) -> SignedData:
+    """Reads a ContentInfo that holds SignedData.
+
+    Raises MalformedDER for bytes that are not one, and SignatureInvalid for one with another number of
+    signers than one, more than eight certificates, or algorithms that are not accepted.
+    """
+    reader = Reader(der)
+    fields = _signed_data_fields(reader)
+    if len(fields) < 4 or fields[0].tag != INTEGER or fields[1].tag != SET or fields[-1].tag != SET:
+        raise MalformedDER("SignedData lacks a part or has one too many")
+    content_type, content = _encapsulated(reader, fields[2])
+    certificates: tuple[bytes, ...] = ()
+    for field in fields[3:-1]:
+        if field.tag == _EXPLICIT_0:
+            certificates = _certificates(reader, field)
+        elif field.tag != _EXPLICIT_1:
+            raise MalformedDER(f"tag 0x{field.tag:02x} inside SignedData at {field.start}")
+    signers = reader.children(fields[-1])
+    if len(signers) != 1:
+        raise SignatureInvalid(f"{len(signers)} signers where exactly one is accepted")
+    return _signed_data(reader, signers[0], certificates, content_type, content)
+
+
+def read_attributes(signed_attributes: bytes) -> dict[bytes, tuple[bytes, ...]]:
+    """OID element to values (whole elements); an attribute that comes twice has the values of both."""
+    reader = Reader(signed_attributes)
+    attributes: dict[bytes, tuple[bytes, ...]] = {}
+    for attribute in reader.children(expected(reader.root(), SET)):
+        fields = reader.children(attribute)
+        if len(fields) != 2 or fields[1].tag != SET:
+            raise MalformedDER(f"attribute at {attribute.start} is not a type and a set of values")
+        oid = reader.raw(fields[0])
+        values = map(reader.raw, reader.children(fields[1]))
+        attributes[oid] = (*attributes.get(oid, ()), *values)
+    return attributes
+
+
+def _signed_data_fields(reader: Reader) -> Sequence[Element]:
+    outer = reader.children(expected(reader.root(), SEQUENCE))
+    if len(outer) != 2 or reader.raw(outer[0]) != SIGNED_DATA:
+        raise MalformedDER("not a ContentInfo with SignedData")
+    wrapped = reader.children(expected(outer[1], _EXPLICIT_0))
+    if len(wrapped) != 1:
+        raise MalformedDER("not a ContentInfo with exactly one SignedData")
+    return reader.children(expected(wrapped[0], SEQUENCE))
+
+
+def _encapsulated(reader: Reader, element: Element) -> tuple[bytes, bytes | None]:
+    fields = reader.children(expected(element, SEQUENCE))
+    if not 1 <= len(fields) <= 2:
+        raise MalformedDER("the encapsulated content is not a type and at most one value")
+    content_type = reader.raw(expected(fields[0], OBJECT_IDENTIFIER))
+    if len(fields) == 1:
+        return content_type, None
+    wrapped = reader.children(expected(fields[1], _EXPLICIT_0))
+    # PKCS #7 allows any type here; RFC 5652 §5.2.1 an OCTET STRING, in pieces where BER is written.
+    if len(wrapped) != 1 or wrapped[0].tag not in (OCTET_STRING, 0x24):
+        raise MalformedDER("the encapsulated content is not one OCTET STRING")
+    return content_type, reader.octets(wrapped[0])
+
+
+def _certificates(reader: Reader, element: Element) -> tuple[bytes, ...]:
+    choices = reader.children(element)
+    if len(choices) > MAX_CERTIFICATES:
+        raise SignatureInvalid(f"{len(choices)} certificates where at most {MAX_CERTIFICATES} are accepted")
+    return tuple(reader.raw(choice) for choice in choices if choice.tag == SEQUENCE)
+
+
+def _signed_data(
+    reader: Reader,
+    signer: Element,
+    certificates: tuple[bytes, ...],
+    content_type: bytes,
+    content: bytes | None,
+) -> SignedData:
+    fields = list(reader.children(expected(signer, SEQUENCE)))
+    attributes = fields.pop(3) if len(fields) > 3 and fields[3].tag == _EXPLICIT_0 else None
+    if len(fields) == 6 and fields[5].tag == _EXPLICIT_1:
+        fields.pop()  # unsigned attributes say nothing that can be believed
+    if len(fields) != 5:
+        raise MalformedDER("SignerInfo lacks a part or has one too many")
+    version, sid, digest, algorithm, signature = fields
+    expected(version, INTEGER)
+    return SignedData(
+        digest_algorithm=digest_of(reader.content(expected(digest, SEQUENCE))),
+        signature_algorithm=signature_algorithm_of(reader.content(expected(algorithm, SEQUENCE))),
+        signer=_signer_identifier(reader, sid),
+        certificates=certificates,
+        signed_attributes=None if attributes is None else _signed_form(reader, attributes),
+        signature=reader.content(expected(signature, OCTET_STRING)),
+        content_type=content_type,
+        content=content,
+    )
+
+
+def _signer_identifier(reader: Reader, sid: Element) -> SignerIdentifier:
+    if sid.tag == _IMPLICIT_KEY_IDENTIFIER:
+        return KeyIdentifier(octets=reader.content(sid))
+    fields = reader.children(expected(sid, SEQUENCE))
+    if len(fields) != 2:
+        raise MalformedDER("the signer is not named by issuer and serial number")
+    issuer, serial = fields
+    return IssuerAndSerial(
+        issuer_der=_definite(reader, expected(issuer, SEQUENCE)),
+        serial_number=int.from_bytes(reader.content(expected(serial, INTEGER)), "big", signed=True),
+    )
+
+
+def _signed_form(reader: Reader, attributes: Element) -> bytes:
+    # RFC 5652 §5.4: what is signed is the DER of the SET, even where the message is BER.
+    return bytes((SET,)) + _definite(reader, attributes)[1:]
+
+
+def _definite(reader: Reader, element: Element) -> bytes:
+    return reader.definite(element) if reader.saw_indefinite else reader.raw(element)

@@ -1,0 +1,142 @@
+"""The Mdm-Signature header: a detached CMS signature over the request's body, checked and made.
+
+It carries neither time nor nonce, so that whoever saw one can send it again with the same body; what that
+may do is decided elsewhere. Never log it.
+"""
+
+import binascii
+import hashlib
+
+from certs import der
+from certs.algorithms import Digest, digest_identifier, sign, signature_identifier, verify
+from certs.certificate_fields import read_certificate
+from certs.cms import (
+    CONTENT_TYPE,
+    DATA,
+    MESSAGE_DIGEST,
+    SIGNED_DATA,
+    IssuerAndSerial,
+    SignedData,
+    SignerIdentifier,
+    parse_signed_data,
+    read_attributes,
+)
+from certs.device_certificate import CertificateCache, DeviceCertificate, TrustedCertificate
+from certs.errors import CertificateError, HeaderMalformed, SignatureInvalid
+from certs.keys import PrivateKey
+
+MAX_DECODED_BYTES = 12 * 1024
+_MAX_ENCODED_CHARACTERS = (MAX_DECODED_BYTES + 2) // 3 * 4
+
+
+def verify_device_signature(header: str, body: bytes, certificates: CertificateCache) -> TrustedCertificate:
+    """Whose signature over exactly this body the header holds.
+
+    Raises HeaderMalformed, MalformedDER, SignatureInvalid, or CertificateRefused for a signer that no
+    configured CA issued. Whether the certificate is valid at this time is left to the caller.
+    """
+    signed = parse_signed_data(_decoded(header))
+    if signed.content is not None:
+        raise SignatureInvalid("the signature brings its own content")
+    signer = _signer(signed, certificates)
+    verify(
+        signer.public_key,
+        signed.signature,
+        _signed_message(signed, body),
+        signed.signature_algorithm,
+        signed.digest_algorithm,
+    )
+    return certificates.trusted(signer)
+
+
+def sign_device_message(
+    body: bytes,
+    certificate_der: bytes,
+    key: PrivateKey,
+    *,
+    digest: str = "sha256",
+    signed_attributes: bool = True,
+) -> str:
+    """The header value with which a device proves that this body is its own."""
+    algorithm = Digest(digest)
+    attributes = _attributes(body, algorithm) if signed_attributes else b""
+    signature = sign(key, der.element(0x31, attributes) if attributes else body, algorithm)
+    fields = read_certificate(certificate_der)
+    signer = der.sequence(
+        der.integer(1),
+        der.sequence(fields.issuer_der, der.integer(fields.serial_number)),
+        digest_identifier(algorithm),
+        der.explicit(0, attributes) if attributes else b"",
+        signature_identifier(key, algorithm),
+        der.octet_string(signature),
+    )
+    signed_data = der.sequence(
+        der.integer(1),
+        der.set_of(digest_identifier(algorithm)),
+        der.sequence(DATA),
+        der.explicit(0, certificate_der),
+        der.set_of(signer),
+    )
+    message = der.sequence(SIGNED_DATA, der.explicit(0, signed_data))
+    return binascii.b2a_base64(message, newline=False).decode("ascii")
+
+
+def _decoded(header: str) -> bytes:
+    text = header.strip(" \t\r\n")
+    if len(text) > _MAX_ENCODED_CHARACTERS:
+        raise HeaderMalformed(f"a signature of {len(text)} characters is too long")
+    try:
+        decoded = binascii.a2b_base64(text, strict_mode=True)
+    except ValueError as error:
+        raise HeaderMalformed("the signature is not base64") from error
+    if not decoded:
+        raise HeaderMalformed("the signature is empty")
+    return decoded
+
+
+def _signer(signed: SignedData, certificates: CertificateCache) -> DeviceCertificate:
+    """The embedded certificate that the signer names, trusted or not."""
+    for der_bytes in signed.certificates:
+        known = certificates.remembered(der_bytes)
+        if known is not None and _is_named_by(known, signed.signer):
+            return known
+    unreadable: CertificateError | None = None
+    for der_bytes in signed.certificates:
+        try:
+            certificate = certificates.parsed(der_bytes)
+        except CertificateError as error:
+            unreadable = error  # it may be another than the signer's, such as a CA's
+            continue
+        if _is_named_by(certificate, signed.signer):
+            return certificate
+    raise unreadable or SignatureInvalid("no certificate in the signature is the one its signer names")
+
+
+def _is_named_by(certificate: DeviceCertificate, signer: SignerIdentifier) -> bool:
+    if isinstance(signer, IssuerAndSerial):
+        return certificate.serial_number == signer.serial_number and certificate.issuer_der == signer.issuer_der
+    return certificate.subject_key_identifier == signer.octets
+
+
+def _signed_message(signed: SignedData, body: bytes) -> bytes:
+    """The bytes under the signature: RFC 5652 §5.4."""
+    if signed.content_type != DATA:
+        raise SignatureInvalid("the content type is not data")
+    if signed.signed_attributes is None:
+        return body
+    attributes = read_attributes(signed.signed_attributes)
+    if attributes.get(CONTENT_TYPE) != (DATA,):
+        raise SignatureInvalid("the signed attributes do not name the content type data exactly once")
+    digest = hashlib.new(signed.digest_algorithm, body).digest()
+    if attributes.get(MESSAGE_DIGEST) != (der.octet_string(digest),):
+        raise SignatureInvalid("the signed attributes do not hold the digest of this body exactly once")
+    return signed.signed_attributes
+
+
+def _attributes(body: bytes, algorithm: Digest) -> bytes:
+    digest = hashlib.new(algorithm, body).digest()
+    attributes = (
+        der.sequence(CONTENT_TYPE, der.set_of(DATA)),
+        der.sequence(MESSAGE_DIGEST, der.set_of(der.octet_string(digest))),
+    )
+    return b"".join(sorted(attributes))
