@@ -1,0 +1,52 @@
+"""What devices tell of themselves in command results, applied to their records. Registered in `bootstrap`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mdmserver.commands.model import StoredResult
+from mdmserver.commands.results import ResultHandler
+from mdmserver.devices.model import DeviceFacts, EventKind
+from mdmserver.devices.store import DeviceStore
+from mdmserver.protocol import loads
+from mdmserver.transaction import Transaction
+
+_FACTS = {
+    "serial_number": "SerialNumber",
+    "device_name": "DeviceName",
+    "model": "Model",
+    "model_name": "ModelName",
+    "product_name": "ProductName",
+    "os_version": "OSVersion",
+    "build_version": "BuildVersion",
+    "imei": "IMEI",
+    "meid": "MEID",
+}
+
+
+def result_handlers(devices: DeviceStore) -> dict[str, ResultHandler]:
+    """Handlers by request type."""
+
+    async def device_information(tx: Transaction, result: StoredResult) -> None:
+        answers = loads(result.body).get("QueryResponses")
+        if isinstance(answers, dict):
+            await devices.update_facts(tx, result.enrollment, _facts_in(answers))
+
+    async def configured(tx: Transaction, result: StoredResult) -> None:
+        enrollment = await devices.enrollment(tx, result.enrollment)
+        if enrollment is None or not enrollment.awaiting_configuration:
+            return
+        await devices.set_awaiting_configuration(tx, result.enrollment, awaiting=False)
+        await devices.add_event(
+            tx, result.enrollment, EventKind.CONFIGURED, detail="", life=enrollment.life, at=result.received_at
+        )
+
+    return {
+        "DeviceInformation": device_information,
+        "DeviceConfigured": configured,
+        "UserConfigured": configured,
+    }
+
+
+def _facts_in(answers: Mapping[str, Any]) -> DeviceFacts:
+    said = {name: answers.get(key) for name, key in _FACTS.items()}
+    return DeviceFacts(**{name: value for name, value in said.items() if isinstance(value, str)})

@@ -1,0 +1,142 @@
+"""How enrollments begin, go on and end: Authenticate, TokenUpdate, CheckOut. Each is one transaction body."""
+
+from datetime import datetime
+
+from mdmserver.commands.store import CommandStore
+from mdmserver.devices.identity import (
+    Beginning,
+    IdentityState,
+    KnownEnrollment,
+    PresentedIdentity,
+    decide,
+)
+from mdmserver.devices.model import DeviceFacts, EnrollmentRow, EventKind, PushInfo
+from mdmserver.devices.store import Channel, DeviceStore, Identification
+from mdmserver.protocol import Authenticate, TokenUpdate
+from mdmserver.secret import Secret
+from mdmserver.transaction import Transaction
+
+
+class Enrolling:
+    """The steps that begin and end the life of an enrollment. Identity was judged before, except for Authenticate."""
+
+    def __init__(self, *, devices: DeviceStore, commands: CommandStore) -> None:
+        self._devices = devices
+        self._commands = commands
+
+    async def authenticate(
+        self, tx: Transaction, message: Authenticate, presented: PresentedIdentity, at: datetime
+    ) -> EnrollmentRow | None:
+        """The enrollment that began, or None when the certificate was refused (S2)."""
+        known = await self._devices.identify(tx, message.enrollment_id, presented.fingerprint)
+        enrollment = await self._known_enrollment(tx, known)
+        match decide(known.identity, enrollment, reenrollment=presented.reenrollment):
+            case Beginning.NOTHING:
+                return None
+            case Beginning.PENDING:
+                await self._note_pending(tx, message, known, presented, at)
+                return None
+            case Beginning.ENROLLMENT:
+                row = await self._devices.insert_enrollment(tx, message.enrollment_id, parent=None, life=1, at=at)
+                life, kind = 1, EventKind.ENROLLMENT_BEGAN
+            case Beginning.LIFE:
+                assert known.device is not None
+                row, life, kind = known.device.row, known.device.life + 1, EventKind.NEW_LIFE
+                await self._commands.clear_queue(tx, row, users=True, reason="the device enrolled again", at=at)
+                await self._devices.begin_life(tx, row, life=life, at=at)
+        await self._devices.bind_identity(tx, row, presented, at=at)
+        await self._devices.set_facts(tx, row, facts_of(message), topic=message.topic, at=at)
+        await self._devices.add_event(tx, row, kind, detail=_seen_as(presented), life=life, at=at)
+        return row
+
+    async def token_update(
+        self, tx: Transaction, message: TokenUpdate, device: Channel, channel: Channel | None, at: datetime
+    ) -> EnrollmentRow:
+        """Enable the channel, making a user channel that is new or had ended; its row."""
+        row, is_new_life = await self._channel_row(tx, message, device, channel, at)
+        tally = await self._devices.set_push_info(
+            tx,
+            row,
+            PushInfo(
+                topic=message.topic,
+                token=None if message.token is None else Secret(message.token),
+                magic=Secret(message.push_magic),
+            ),
+            unlock_token=None if message.unlock_token is None else Secret(message.unlock_token),
+            awaiting_configuration=message.awaiting_configuration,
+            user_short_name=message.user_short_name,
+            user_long_name=message.user_long_name,
+            at=at,
+        )
+        if tally == 1 or is_new_life:
+            await self._devices.add_event(tx, row, EventKind.ENROLLED, detail="", life=device.life, at=at)
+        return row
+
+    async def check_out(self, tx: Transaction, device: Channel, channel: Channel, at: datetime) -> None:
+        """End the channel's life; a device's certificates are revoked with it."""
+        is_device = channel.row == device.row
+        await self._commands.clear_queue(tx, channel.row, users=is_device, reason="the device checked out", at=at)
+        await self._devices.end_life(tx, channel.row, at=at)
+        if is_device:
+            await self._devices.set_identity_state(tx, device.row, IdentityState.REVOKED, at=at)
+        await self._devices.add_event(tx, channel.row, EventKind.CHECKED_OUT, detail="", life=channel.life, at=at)
+
+    async def _known_enrollment(self, tx: Transaction, known: Identification) -> KnownEnrollment | None:
+        if known.device is None:
+            return None
+        return KnownEnrollment(
+            row=known.device.row,
+            is_live=known.device.is_live,
+            is_released=await self._devices.is_released(tx, known.device.row),
+        )
+
+    async def _note_pending(
+        self,
+        tx: Transaction,
+        message: Authenticate,
+        known: Identification,
+        presented: PresentedIdentity,
+        at: datetime,
+    ) -> None:
+        is_first = await self._devices.note_pending(tx, message.enrollment_id, presented, message.serial_number, at)
+        if is_first and known.device is not None:
+            await self._devices.add_event(
+                tx,
+                known.device.row,
+                EventKind.REENROLLMENT_PENDING,
+                detail=_seen_as(presented),
+                life=known.device.life,
+                at=at,
+            )
+
+    async def _channel_row(
+        self, tx: Transaction, message: TokenUpdate, device: Channel, channel: Channel | None, at: datetime
+    ) -> tuple[EnrollmentRow, bool]:
+        if channel is None:
+            row = await self._devices.insert_enrollment(
+                tx, message.enrollment_id, parent=device.row, life=device.life, at=at
+            )
+            return row, True
+        if channel.row != device.row and not channel.is_live:
+            await self._devices.begin_user_life(tx, channel.row, life=device.life)
+            return channel.row, True
+        return channel.row, False
+
+
+def facts_of(message: Authenticate) -> DeviceFacts:
+    """What the device said of itself."""
+    return DeviceFacts(
+        serial_number=message.serial_number,
+        device_name=message.device_name,
+        model=message.model,
+        model_name=message.model_name,
+        product_name=message.product_name,
+        os_version=message.os_version,
+        build_version=message.build_version,
+        imei=message.imei,
+        meid=message.meid,
+    )
+
+
+def _seen_as(presented: PresentedIdentity) -> str:
+    return f"certificate {presented.fingerprint.hex()[:16]} of {presented.authority}"

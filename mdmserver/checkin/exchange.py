@@ -1,0 +1,185 @@
+"""A device reports and takes its next command: one durable step, the path that every connect goes.
+
+In one transaction: may this certificate speak for this enrollment, store the result, choose and hand out the next
+command. An Idle with nothing pending writes nothing.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from functools import partial
+
+from mdmserver.clock import Clock
+from mdmserver.commands.model import ItemState, OpenItem, ReportedResult, after_report, next_offer
+from mdmserver.commands.store import CommandStore
+from mdmserver.devices.identity import ExpiredIdentity, PresentedIdentity, Verdict, judge
+from mdmserver.devices.model import EnrollmentRow
+from mdmserver.devices.presence import Presence
+from mdmserver.devices.store import Channel, DeviceStore
+from mdmserver.errors import IdentityRefused
+from mdmserver.events import Hint, Hints
+from mdmserver.protocol import CommandReport, CommandUUID, EnrollmentID, Status
+from mdmserver.transaction import Storage, Transaction
+
+OPEN_WINDOW = 64
+"""Open items that are looked at first; the rest is read only when none of these can be handed out."""
+OVERSIZED_RESULTS = 3
+
+
+class _Refused(Enum):
+    REFUSED = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    enrollment: EnrollmentRow | None
+    body: bytes | None = None
+    stored_result: bool = False
+
+
+class Exchange:
+    """Takes reports and gives commands."""
+
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        devices: DeviceStore,
+        commands: CommandStore,
+        presence: Presence,
+        hints: Hints,
+        clock: Clock,
+        expired_identity: ExpiredIdentity,
+        processed_request_types: frozenset[str],
+    ) -> None:
+        self._storage = storage
+        self._devices = devices
+        self._commands = commands
+        self._presence = presence
+        self._hints = hints
+        self._clock = clock
+        self._expired_identity = expired_identity
+        self._processed_request_types = processed_request_types
+
+    async def report(
+        self, report: CommandReport, presented: PresentedIdentity, result: ReportedResult | None
+    ) -> bytes | None:
+        """Store what the device reports and give the next command's bytes, or None when there is none.
+
+        `result` is the report's body as it is to be stored; None for Idle and NotNow, which leave none.
+        Raises IdentityRefused. A report for an unknown or finished command changes nothing.
+        """
+        at = self._clock()
+        outcome = await self._storage.run(partial(self._step, report=report, presented=presented, result=result, at=at))
+        if outcome is _Refused.REFUSED:
+            raise IdentityRefused(f"the certificate presented does not speak for {report.enrollment_id}")
+        if outcome.enrollment is not None:
+            self._presence.saw(outcome.enrollment, at)
+        if outcome.stored_result:
+            self._hints.give(Hint.RESULTS)
+        return outcome.body
+
+    async def refuse_oversized(self, id: EnrollmentID, uuid: CommandUUID, presented: PresentedIdentity) -> None:
+        """A result over the byte cap was refused; the third time its command ends as error. Raises IdentityRefused."""
+
+        async def body(tx: Transaction) -> bool:
+            channel = await self._welcomed(tx, id, presented)
+            if channel is None:
+                return False
+            if await self._commands.count_oversized(tx, channel.row, uuid, at=at) >= OVERSIZED_RESULTS:
+                item = await self._commands.open_item(tx, channel.row, uuid)
+                assert item is not None
+                await self._commands.finish(tx, item.row, ItemState.ERROR, at=at, reason="result too large")
+            return True
+
+        at = self._clock()
+        if not await self._storage.run(body):
+            raise IdentityRefused(f"the certificate presented does not speak for {id}")
+
+    async def _welcomed(self, tx: Transaction, id: EnrollmentID, presented: PresentedIdentity) -> Channel | None:
+        known = await self._devices.identify(tx, id, presented.fingerprint)
+        device = known.device.row if known.device is not None else None
+        verdict = judge(known.identity, device, presented=presented, expired=self._expired_identity)
+        return known.channel if verdict is Verdict.WELCOME else None
+
+    async def _step(
+        self,
+        tx: Transaction,
+        *,
+        report: CommandReport,
+        presented: PresentedIdentity,
+        result: ReportedResult | None,
+        at: datetime,
+    ) -> _Outcome | _Refused:
+        known = await self._devices.identify(tx, report.enrollment_id, presented.fingerprint)
+        device = known.device.row if known.device is not None else None
+        match judge(known.identity, device, presented=presented, expired=self._expired_identity):
+            case Verdict.REFUSED:
+                return _Refused.REFUSED
+            case Verdict.RENEWAL_ONLY:
+                return _Outcome(enrollment=device)
+            case Verdict.WELCOME:
+                pass
+        channel = known.channel
+        if channel is None or not channel.is_live:
+            # The device is genuine but this user channel is not enrolled: let it go on, with nothing to do.
+            return _Outcome(enrollment=None)
+        return await self._converse(tx, channel.row, report, result, at)
+
+    async def _converse(
+        self,
+        tx: Transaction,
+        enrollment: EnrollmentRow,
+        report: CommandReport,
+        result: ReportedResult | None,
+        at: datetime,
+    ) -> _Outcome:
+        items = await self._commands.open_items(tx, enrollment, limit=OPEN_WINDOW)
+        stored = False
+        if report.status is Status.IDLE:
+            if len(items) == OPEN_WINDOW or any(item.state is ItemState.WITHDRAWN for item in items):
+                await self._commands.finish_withdrawn(tx, enrollment, at=at)
+        else:
+            reported = await self._reported(tx, enrollment, items, report.command_uuid)
+            if reported is not None:
+                items = [item for item in items if item.row != reported.row]
+                stored = await self._take(tx, enrollment, reported, report.status, result, at)
+        offer = next_offer(items, after=report.status, at=at)
+        if offer is None and len(items) >= OPEN_WINDOW - 1:
+            items = await self._commands.open_items(tx, enrollment, limit=None)
+            offer = next_offer(items, after=report.status, at=at)
+        if offer is None:
+            return _Outcome(enrollment=enrollment, stored_result=stored)
+        await self._commands.mark_sent(tx, offer.row, at=at)
+        body = await self._commands.body(tx, offer.command)
+        return _Outcome(enrollment=enrollment, body=body, stored_result=stored)
+
+    async def _reported(
+        self, tx: Transaction, enrollment: EnrollmentRow, items: list[OpenItem], uuid: CommandUUID | None
+    ) -> OpenItem | None:
+        for item in items:
+            if item.command_uuid == uuid:
+                return item
+        if uuid is None or len(items) < OPEN_WINDOW:
+            return None
+        return await self._commands.open_item(tx, enrollment, uuid)
+
+    async def _take(
+        self,
+        tx: Transaction,
+        enrollment: EnrollmentRow,
+        item: OpenItem,
+        status: Status,
+        result: ReportedResult | None,
+        at: datetime,
+    ) -> bool:
+        state = after_report(item, status)
+        if state is ItemState.NOT_NOW:
+            await self._commands.mark_not_now(tx, item.row, at=at)
+            return False
+        await self._commands.finish(tx, item.row, state, at=at)
+        if result is None or status is Status.NOT_NOW:
+            return False
+        needs_processing = status is Status.ACKNOWLEDGED and item.request_type in self._processed_request_types
+        await self._commands.store_result(tx, item, enrollment, result, needs_processing=needs_processing, at=at)
+        return needs_processing

@@ -1,0 +1,172 @@
+"""Puts one command into many queues. Done in chunks between which devices are served; doing it again goes on.
+
+The first chunk's transaction keeps the command and writes the audit record. Should the server stop between chunks,
+the same call (same CommandUUID or idempotency key, same content) queues the rest: a target has a command once.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from mdmserver.audit.model import Actor
+from mdmserver.audit.store import AuditStore
+from mdmserver.clock import Clock
+from mdmserver.commands.model import CommandRecord, NewCommand
+from mdmserver.commands.request import CommandRequest, compose
+from mdmserver.commands.store import CommandStore
+from mdmserver.devices.model import EnrollmentRow
+from mdmserver.devices.store import DeviceStore
+from mdmserver.errors import Conflict, Invalid
+from mdmserver.events import Hint, Hints
+from mdmserver.protocol import CommandUUID, EnrollmentType
+from mdmserver.transaction import Storage, Transaction
+
+CHUNK = 1_000
+MAXIMUM_REFERENCES = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enqueued:
+    """What came of it. `refused` maps a reference to a stable code: `not_found` or `not_enrolled`."""
+
+    uuid: CommandUUID
+    request_type: str
+    queued: int
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+class Enqueuer:
+    """The verb behind `CommandService.enqueue`."""
+
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        commands: CommandStore,
+        devices: DeviceStore,
+        audit: AuditStore,
+        hints: Hints,
+        clock: Clock,
+        new_uuid: Callable[[], str],
+    ) -> None:
+        self._storage = storage
+        self._commands = commands
+        self._devices = devices
+        self._audit = audit
+        self._hints = hints
+        self._clock = clock
+        self._new_uuid = new_uuid
+
+    async def to_references(self, request: CommandRequest, references: Sequence[str], *, actor: Actor) -> Enqueued:
+        """Queue for these external enrollment ids; those that are unknown or ended are refused one by one.
+
+        With no usable target at all nothing is kept. Raises Invalid, Conflict (uuid or idempotency key taken by
+        another command) or ScopeMissing.
+        """
+        if not references or len(references) > MAXIMUM_REFERENCES:
+            raise Invalid(f"name 1 to {MAXIMUM_REFERENCES} targets, not {len(references)}", code="invalid_targets")
+        command = compose(request, new_uuid=self._new_uuid, at=self._clock())
+        rows, refused = await self._resolve(references)
+        if not rows:
+            return Enqueued(uuid=command.uuid, request_type=command.request_type, queued=0, refused=refused)
+        record = None
+        for start in range(0, len(rows), CHUNK):
+            chunk = rows[start : start + CHUNK]
+            record = await self._storage.run(
+                partial(self._enqueue, command=command, record=record, targets=chunk, total=len(rows), actor=actor)
+            )
+        assert record is not None
+        self._hints.give(Hint.COMMANDS_QUEUED)
+        return Enqueued(uuid=record.uuid, request_type=record.request_type, queued=len(rows), refused=refused)
+
+    async def to_everyone(self, request: CommandRequest, *, types: frozenset[EnrollmentType], actor: Actor) -> Enqueued:
+        """Queue for every enabled enrollment of these types, as they are when their chunk is reached."""
+        command = compose(request, new_uuid=self._new_uuid, at=self._clock())
+        record: CommandRecord | None = None
+        after: EnrollmentRow | None = EnrollmentRow(0)
+        queued = 0
+        while after is not None:
+            record, number, after = await self._storage.run(
+                partial(self._enqueue_next, command=command, record=record, types=types, after=after, actor=actor)
+            )
+            queued += number
+        assert record is not None
+        self._hints.give(Hint.COMMANDS_QUEUED)
+        return Enqueued(uuid=record.uuid, request_type=record.request_type, queued=queued)
+
+    async def _resolve(self, references: Sequence[str]) -> tuple[list[EnrollmentRow], dict[str, str]]:
+        rows: dict[EnrollmentRow, None] = {}
+        refused: dict[str, str] = {}
+        for start in range(0, len(references), CHUNK):
+            chunk = references[start : start + CHUNK]
+            found = await self._storage.read(partial(self._devices.find_many, references=chunk))
+            for reference in chunk:
+                target = found.get(reference)
+                if target is None or not target.is_live:
+                    refused[reference] = "not_found" if target is None else "not_enrolled"
+                else:
+                    rows[target.row] = None
+        return list(rows), refused
+
+    async def _enqueue(
+        self,
+        tx: Transaction,
+        *,
+        command: NewCommand,
+        record: CommandRecord | None,
+        targets: Sequence[EnrollmentRow],
+        total: int,
+        actor: Actor,
+    ) -> CommandRecord:
+        is_first = record is None
+        kept = record or await self._kept(tx, command, actor)
+        await self._commands.enqueue(tx, kept.row, targets, at=self._clock())
+        if is_first:
+            await self._audited(tx, kept, targets=total, actor=actor)
+        return kept
+
+    async def _enqueue_next(
+        self,
+        tx: Transaction,
+        *,
+        command: NewCommand,
+        record: CommandRecord | None,
+        types: frozenset[EnrollmentType],
+        after: EnrollmentRow,
+        actor: Actor,
+    ) -> tuple[CommandRecord, int, EnrollmentRow | None]:
+        is_first = record is None
+        kept = record or await self._kept(tx, command, actor)
+        number, last = await self._commands.enqueue_all(
+            tx, kept.row, after=after, limit=CHUNK, types=types, at=self._clock()
+        )
+        if is_first:
+            await self._audited(tx, kept, targets=-1, actor=actor)
+        return kept, number, last
+
+    async def _kept(self, tx: Transaction, command: NewCommand, actor: Actor) -> CommandRecord:
+        known = await self._known(tx, command)
+        if known is None:
+            await self._commands.insert_command(tx, command, created_by=actor.name, at=self._clock())
+            known = await self._commands.command(tx, command.uuid)
+            assert known is not None
+        elif known.content_hash != command.content_hash:
+            raise Conflict(
+                f"command {known.uuid} was enqueued before with another content; use a new CommandUUID or key",
+                code="command_differs",
+            )
+        return known
+
+    async def _known(self, tx: Transaction, command: NewCommand) -> CommandRecord | None:
+        if command.idempotency_key is not None:
+            known = await self._commands.command_by_idempotency_key(tx, command.idempotency_key)
+            if known is not None:
+                return known
+        return await self._commands.command(tx, command.uuid)
+
+    async def _audited(self, tx: Transaction, record: CommandRecord, *, targets: int, actor: Actor) -> None:
+        detail: dict[str, str | int | bool | None] = {"request_type": record.request_type}
+        detail["targets"] = targets if targets >= 0 else "everyone"
+        await self._audit.append(
+            tx, at=self._clock(), actor=actor, action="command.enqueue", subject=record.uuid, detail=detail
+        )

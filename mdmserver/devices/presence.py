@@ -1,0 +1,38 @@
+"""When each enrollment was last seen: kept in memory, written now and then, so that a connect writes nothing.
+
+Up to one flush interval of it may be lost in a crash, and nothing else may be.
+"""
+
+from datetime import datetime, timedelta
+from functools import partial
+
+from mdmserver.devices.model import EnrollmentRow
+from mdmserver.devices.store import DeviceStore
+from mdmserver.transaction import Storage
+
+_WORTH_WRITING = timedelta(minutes=1)
+
+
+class Presence:
+    """Last-seen times since the last flush."""
+
+    def __init__(self, *, storage: Storage, devices: DeviceStore) -> None:
+        self._storage = storage
+        self._devices = devices
+        self._seen: dict[EnrollmentRow, datetime] = {}
+
+    def saw(self, enrollment: EnrollmentRow, at: datetime) -> None:
+        """The enrollment spoke at this time."""
+        self._seen[enrollment] = at
+
+    def last_seen(self, enrollment: EnrollmentRow) -> datetime | None:
+        """The time if it is not written yet; None sends the reader to the stored one."""
+        return self._seen.get(enrollment)
+
+    async def flush(self) -> int:
+        """Write what has come together, where it moves by more than a minute; how many were seen."""
+        pending, self._seen = self._seen, {}
+        if pending:
+            ordered = dict(sorted(pending.items()))
+            await self._storage.run(partial(self._devices.flush_last_seen, seen=ordered, worth_writing=_WORTH_WRITING))
+        return len(pending)

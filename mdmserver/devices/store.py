@@ -1,0 +1,192 @@
+"""What enrollments need stored: records, identities, secrets of a device, and its timeline."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from mdmserver.devices.identity import IdentityState, KnownIdentity, PresentedIdentity
+from mdmserver.devices.model import (
+    DeviceFacts,
+    Enrollment,
+    EnrollmentFilter,
+    EnrollmentRow,
+    EventKind,
+    PendingReenrollment,
+    PushInfo,
+    TimelineEntry,
+)
+from mdmserver.protocol import EnrollmentID
+from mdmserver.secret import Secret
+from mdmserver.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """The part of an enrollment that a request is checked against: itself and the device it hangs on."""
+
+    row: EnrollmentRow
+    device: EnrollmentRow
+    life: int
+    is_live: bool
+    enabled: bool
+    awaiting_configuration: bool
+    token_update_tally: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identification:
+    """What storage knows of who is speaking; for a device channel `channel` is the device itself."""
+
+    device: Channel | None
+    channel: Channel | None
+    identity: KnownIdentity | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An enrollment that a person or tool named, and whether it takes commands."""
+
+    row: EnrollmentRow
+    is_live: bool
+
+
+class DeviceStore(Protocol):
+    """Enrollments by id. Rows are stable numbers of ours; ids are what devices call themselves."""
+
+    async def identify(self, tx: Transaction, id: EnrollmentID, fingerprint: bytes) -> Identification:
+        """What is known of the enrollment with this id and of the certificate with this SHA-256 fingerprint."""
+        ...
+
+    async def insert_enrollment(
+        self, tx: Transaction, id: EnrollmentID, *, parent: EnrollmentRow | None, life: int, at: datetime
+    ) -> EnrollmentRow:
+        """A new enrollment, not enabled; `parent` is the device for a user channel and None for a device."""
+        ...
+
+    async def begin_user_life(self, tx: Transaction, user: EnrollmentRow, *, life: int) -> None:
+        """A user channel that had ended is there again, in the device's present life, tally 0."""
+        ...
+
+    async def begin_life(self, tx: Transaction, device: EnrollmentRow, *, life: int, at: datetime) -> None:
+        """Give a device its next life: not enabled, not ended, tally 0, no tokens, no bootstrap token, no release.
+        Its user channels end."""
+        ...
+
+    async def end_life(self, tx: Transaction, row: EnrollmentRow, *, at: datetime) -> None:
+        """End an enrollment's life and, for a device, its user channels': not enabled, tokens dropped."""
+        ...
+
+    async def bind_identity(
+        self, tx: Transaction, device: EnrollmentRow, presented: PresentedIdentity, *, at: datetime
+    ) -> None:
+        """Make this certificate the device's one active; what was active or in grace before is superseded."""
+        ...
+
+    async def set_identity_state(
+        self, tx: Transaction, device: EnrollmentRow, state: IdentityState, *, at: datetime
+    ) -> None:
+        """Put the device's active and in-grace certificates into another state."""
+        ...
+
+    async def set_facts(
+        self, tx: Transaction, row: EnrollmentRow, facts: DeviceFacts, *, topic: str, at: datetime
+    ) -> None:
+        """Overwrite facts with those that were said; what was not said stays."""
+        ...
+
+    async def update_facts(self, tx: Transaction, row: EnrollmentRow, facts: DeviceFacts) -> None:
+        """The same from a command's result: no topic."""
+        ...
+
+    async def set_push_info(
+        self,
+        tx: Transaction,
+        row: EnrollmentRow,
+        push: PushInfo,
+        *,
+        unlock_token: Secret[bytes] | None,
+        awaiting_configuration: bool | None,
+        user_short_name: str | None,
+        user_long_name: str | None,
+        at: datetime,
+    ) -> int:
+        """A TokenUpdate: enables, adds one to the tally and returns it. None keeps what is stored."""
+        ...
+
+    async def set_awaiting_configuration(self, tx: Transaction, row: EnrollmentRow, awaiting: bool) -> None:
+        """Whether the device is held in the Setup Assistant."""
+        ...
+
+    async def set_bootstrap_token(self, tx: Transaction, device: EnrollmentRow, token: Secret[bytes] | None) -> None:
+        """Keep the device's bootstrap token, sealed; None deletes it."""
+        ...
+
+    async def bootstrap_token(self, tx: Transaction, device: EnrollmentRow) -> Secret[bytes] | None:
+        """The device's bootstrap token, or None."""
+        ...
+
+    async def add_event(
+        self, tx: Transaction, row: EnrollmentRow, kind: EventKind, *, detail: str, life: int, at: datetime
+    ) -> None:
+        """Add to the enrollment's timeline."""
+        ...
+
+    async def events_since(self, tx: Transaction, row: EnrollmentRow, kind: EventKind, *, since: datetime) -> int:
+        """How many events of this kind the timeline has since then."""
+        ...
+
+    async def timeline(self, tx: Transaction, row: EnrollmentRow, *, limit: int) -> list[TimelineEntry]:
+        """The newest entries, newest first."""
+        ...
+
+    async def note_pending(
+        self,
+        tx: Transaction,
+        id: EnrollmentID,
+        presented: PresentedIdentity,
+        serial_number: str | None,
+        at: datetime,
+    ) -> bool:
+        """Remember a re-enrollment that waits for an administrator; True at the first attempt with a certificate."""
+        ...
+
+    async def pending(self, tx: Transaction) -> list[PendingReenrollment]:
+        """Re-enrollments that wait, oldest first."""
+        ...
+
+    async def release(self, tx: Transaction, device: EnrollmentRow, *, at: datetime) -> None:
+        """Let the device's next Authenticate with a new certificate begin a life; what was pending is forgotten."""
+        ...
+
+    async def is_released(self, tx: Transaction, device: EnrollmentRow) -> bool:
+        """Whether `release` was called since the device's life began."""
+        ...
+
+    async def enrollment(self, tx: Transaction, row: EnrollmentRow) -> Enrollment | None:
+        """The whole record."""
+        ...
+
+    async def find(self, tx: Transaction, reference: str) -> list[EnrollmentRow]:
+        """Rows that a person may mean: an external id first; if none has it, live devices with this serial number."""
+        ...
+
+    async def find_many(self, tx: Transaction, references: Sequence[str]) -> dict[str, Target]:
+        """The same for external ids only, for many at once; unknown ones are missing from the answer."""
+        ...
+
+    async def enrollments(
+        self, tx: Transaction, filter: EnrollmentFilter, *, after: EnrollmentRow | None, limit: int
+    ) -> list[Enrollment]:
+        """Enrollments in order of row."""
+        ...
+
+    async def counts(self, tx: Transaction) -> dict[str, int]:
+        """How many enrollments are in each state, by `EnrollmentState` value, devices and users together."""
+        ...
+
+    async def flush_last_seen(
+        self, tx: Transaction, seen: Mapping[EnrollmentRow, datetime], *, worth_writing: timedelta
+    ) -> None:
+        """Move `last_seen_at` forward for many rows in the order given, where it moves by more than `worth_writing`."""
+        ...
