@@ -1,4 +1,4 @@
-"""What subscribers must hear, written in the transaction in which it happened. Delivering it is a later slice's work."""
+"""What subscribers must hear, written in the transaction in which it happened; delivering it is a later slice."""
 
 from dataclasses import dataclass
 from datetime import datetime
