@@ -25,6 +25,7 @@ CONSTRUCTED = 0x20
 
 _INDEFINITE = 0x80
 _LONGEST_LENGTH = 4
+_new = tuple.__new__  # half the time of the constructor that NamedTuple writes
 
 
 class Element(NamedTuple):
@@ -57,10 +58,10 @@ class Reader:
 
     def root(self) -> Element:
         """The one element that fills the whole encoding."""
-        element = self._element(0, len(self.encoded), 1)
-        if element.end != len(self.encoded):
-            raise MalformedDER(f"{len(self.encoded) - element.end} bytes follow the outermost element")
-        return element
+        row, _ = self._row(0, len(self.encoded), 1, is_indefinite=False)
+        if len(row) != 1:
+            raise MalformedDER(f"{len(row)} elements in a row where exactly one belongs")
+        return row[0]
 
     def children(self, element: Element) -> Sequence[Element]:
         """The elements directly inside a constructed one."""
@@ -68,13 +69,7 @@ class Reader:
             return element.children
         if not element.tag & CONSTRUCTED:
             raise MalformedDER(f"element 0x{element.tag:02x} at {element.start} should be constructed")
-        position, end, depth = element.content, element.content_end, element.depth + 1
-        found = []
-        while position < end:
-            child = self._element(position, end, depth)
-            found.append(child)
-            position = child.end
-        return found
+        return self._row(element.content, element.content_end, element.depth + 1, is_indefinite=False)[0]
 
     def content(self, element: Element) -> bytes:
         """The content octets as they stand."""
@@ -103,42 +98,52 @@ class Reader:
             return self.raw(element)
         return bytes((element.tag,)) + definite_length(len(content)) + content
 
-    def _element(self, position: int, limit: int, depth: int) -> Element:
+    def _row(self, position: int, limit: int, depth: int, *, is_indefinite: bool) -> tuple[list[Element], int]:
+        """The elements up to the limit, or up to the end-of-contents octets, and where they end.
+
+        One loop without calls for the usual element: this is most of what a signature costs to read.
+        """
+        if depth > MAX_DEPTH:
+            raise MalformedDER(f"elements nested more than {MAX_DEPTH} deep")
         encoded = self.encoded
-        content = position + 2
-        self._unread -= 1
-        if content > limit or depth > MAX_DEPTH or self._unread < 0:
-            raise _out_of_bounds(position, depth, self._unread)
-        tag = encoded[position]
-        if tag & 0x1F == 0x1F or tag == 0:
-            raise MalformedDER(f"tag 0x{tag:02x} at {position} is not one that is read here")
-        length = encoded[position + 1]
-        if length == _INDEFINITE:
-            return self._indefinite(tag, position, limit, depth)
-        if length > _INDEFINITE:
-            octets = length & 0x7F
-            if octets > _LONGEST_LENGTH or content + octets > limit:
-                raise MalformedDER(f"length at {position + 1} is cut off or longer than 4 octets")
-            length = int.from_bytes(encoded[content : content + octets], "big")
-            content += octets
-        end = content + length
-        if end > limit:
-            raise MalformedDER(f"element 0x{tag:02x} at {position} goes beyond what holds it")
-        return Element(tag, position, content, end, end, depth, None)
+        row: list[Element] = []
+        while position < limit:
+            content = position + 2
+            self._unread -= 1
+            if content > limit or self._unread < 0:
+                raise MalformedDER(f"cut off at {position}, or more than {MAX_ELEMENTS} elements")
+            tag = encoded[position]
+            length = encoded[position + 1]
+            if tag == 0 and length == 0 and is_indefinite:
+                return row, position
+            if tag & 0x1F == 0x1F or tag == 0:
+                raise MalformedDER(f"tag 0x{tag:02x} at {position} is not one that is read here")
+            if length == _INDEFINITE:
+                element = self._indefinite(tag, position, limit, depth)
+                position = element.end
+                row.append(element)
+                continue
+            if length > _INDEFINITE:
+                octets = length & 0x7F
+                length = int.from_bytes(encoded[content : content + octets], "big")
+                content += octets
+                if octets > _LONGEST_LENGTH or content > limit:
+                    raise MalformedDER(f"length at {position + 1} is cut off or longer than 4 octets")
+            end = content + length
+            if end > limit:
+                raise MalformedDER(f"element 0x{tag:02x} at {position} goes beyond what holds it")
+            row.append(_new(Element, (tag, position, content, end, end, depth, None)))
+            position = end
+        if is_indefinite:
+            raise MalformedDER(f"nothing ends the element of indefinite length before {limit}")
+        return row, position
 
     def _indefinite(self, tag: int, start: int, limit: int, depth: int) -> Element:
         if not tag & CONSTRUCTED:
             raise MalformedDER(f"primitive element 0x{tag:02x} at {start} has an indefinite length")
         self.saw_indefinite = True
-        position = start + 2
-        children = []
-        while self.encoded[position : position + 2] != b"\x00\x00":
-            child = self._element(position, limit, depth + 1)
-            children.append(child)
-            position = child.end
-        if position + 2 > limit:
-            raise MalformedDER(f"element 0x{tag:02x} at {start} goes beyond what holds it")
-        return Element(tag, start, start + 2, position, position + 2, depth, tuple(children))
+        children, end = self._row(start + 2, limit, depth + 1, is_indefinite=True)
+        return Element(tag, start, start + 2, end, end + 2, depth, tuple(children))
 
 
 def expected(element: Element, tag: int) -> Element:
@@ -154,11 +159,3 @@ def definite_length(length: int) -> bytes:
         return bytes((length,))
     octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
     return bytes((_INDEFINITE | len(octets),)) + octets
-
-
-def _out_of_bounds(position: int, depth: int, unread: int) -> MalformedDER:
-    if unread < 0:
-        return MalformedDER(f"more than {MAX_ELEMENTS} elements")
-    if depth > MAX_DEPTH:
-        return MalformedDER(f"elements nested more than {MAX_DEPTH} deep")
-    return MalformedDER(f"nothing where an element should begin at {position}")

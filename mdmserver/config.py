@@ -18,23 +18,23 @@ Proof = Literal["signature", "mtls", "header", "mtls+signature", "header+signatu
 KIB, MIB = 1024, 1024 * 1024
 
 
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Section(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Every section refuses keys it does not know, so that a typing error is not a silent default."""
 
 
-class Server(Section):
+class Server(Section, frozen=True):
     """`url` is the public name that devices are enrolled with; it cannot be changed for devices that are enrolled."""
 
     url: str = "http://127.0.0.1:8080"
 
 
-class Database(Section):
+class Database(Section, frozen=True):
     """`sqlite` keeps the database in the state directory."""
 
     url: str = "sqlite"
 
 
-class Listen(Section):
+class Listen(Section, frozen=True):
     """Addresses `host:port`, port 0 for any free one; an empty string switches a listener off."""
 
     https: str = ""
@@ -43,14 +43,14 @@ class Listen(Section):
     operations: str = "127.0.0.1:9090"
 
 
-class TLS(Section):
+class TLS(Section, frozen=True):
     """PEM files of the server's certificate (with its chain) and key, for the `https` and `mtls` listeners."""
 
     certificate: str = ""
     key: str = ""
 
 
-class Identity(Section):
+class Identity(Section, frozen=True):
     """Which proofs of identity each listener believes, in order of preference; what is not listed is not believed."""
 
     https: tuple[Proof, ...] = ("signature",)
@@ -62,7 +62,7 @@ class Identity(Section):
     expired_identity: Literal["renew", "refuse"] = "renew"
 
 
-class DeviceCA(Section):
+class DeviceCA(Section, frozen=True):
     """A CA whose certificates devices hold: a PEM file with its root and intermediates."""
 
     name: str
@@ -70,7 +70,7 @@ class DeviceCA(Section):
     reenrollment: Literal["allow", "ask"] = "ask"
 
 
-class Device(Section):
+class Device(Section, frozen=True):
     """The device surface. With `checkin_path` equal to `command_path` both kinds of message come to one URL."""
 
     command_path: str = "/mdm"
@@ -78,7 +78,7 @@ class Device(Section):
     user_authenticate: Literal["decline", "zero_digest"] = "decline"
 
 
-class Limits(Section):
+class Limits(Section, frozen=True):
     """Sizes in bytes, times in seconds."""
 
     checkin_bytes: int = 1 * MIB
@@ -94,14 +94,14 @@ class Limits(Section):
     keep_alive_seconds: float = 20
 
 
-class Log(Section):
+class Log(Section, frozen=True):
     """`json` writes one object a line, `text` is for a person at a terminal."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     format: Literal["json", "text"] = "json"
 
 
-class Config(Section):
+class Config(Section, frozen=True):
     """Everything that can be configured."""
 
     server: Server = Server()

@@ -29,7 +29,7 @@ class AuditService:
         self._storage = storage
         self._audit = audit
 
-    async def list(self, *, cursor: str | None, limit: int) -> Page[AuditRecord]:
+    async def records(self, *, cursor: str | None, limit: int) -> Page[AuditRecord]:
         """Records, oldest first."""
         after = decode_cursor(cursor) or 0
         rows = await self._storage.read(partial(self._audit.records, after=after, limit=checked_limit(limit) + 1))

@@ -89,7 +89,7 @@ class CommandService:
         """Queue a command for every enabled enrollment of these types; see `Enqueuer.to_everyone`."""
         return await self._enqueuer.to_everyone(request, types=types, actor=actor)
 
-    async def list(self, *, request_type: str | None, cursor: str | None, limit: int) -> Page[CommandRecord]:
+    async def commands(self, *, request_type: str | None, cursor: str | None, limit: int) -> Page[CommandRecord]:
         """Commands, newest first."""
         before = decode_cursor(cursor)
         rows = await self._storage.read(

@@ -39,7 +39,7 @@ class DeviceService:
         self._presence = presence
         self._clock = clock
 
-    async def list(self, filter: EnrollmentFilter, *, cursor: str | None, limit: int) -> Page[Enrollment]:
+    async def enrollments(self, filter: EnrollmentFilter, *, cursor: str | None, limit: int) -> Page[Enrollment]:
         """Enrollments in the order in which they first came."""
         after = decode_cursor(cursor)
         found = await self._storage.read(
