@@ -18,7 +18,7 @@ Proof = Literal["signature", "mtls", "header", "mtls+signature", "header+signatu
 KIB, MIB = 1024, 1024 * 1024
 
 
-class Section(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Every section refuses keys it does not know, so that a typing error is not a silent default."""
 
 
