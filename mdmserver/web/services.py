@@ -1,0 +1,40 @@
+"""What the handlers of every listener work with; `bootstrap` makes it, nothing here decides anything."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from certs import CertificateCache
+from mdmserver.access.service import AccessService
+from mdmserver.audit.service import AuditService
+from mdmserver.checkin.exchange import Exchange
+from mdmserver.checkin.service import CheckinService
+from mdmserver.clock import Clock, utc_now
+from mdmserver.commands.results import ResultProcessor
+from mdmserver.commands.service import CommandService
+from mdmserver.devices.identity import Reenrollment
+from mdmserver.devices.presence import Presence
+from mdmserver.devices.service import DeviceService
+from mdmserver.events import Hints
+from mdmserver.transaction import Storage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The services of one process, and what they share.
+
+    `authorities` says for the name of each device CA what its new certificates may do for a device that is enrolled.
+    """
+
+    access: AccessService
+    audit: AuditService
+    devices: DeviceService
+    commands: CommandService
+    checkin: CheckinService
+    exchange: Exchange
+    results: ResultProcessor
+    presence: Presence
+    hints: Hints
+    certificates: CertificateCache
+    authorities: Mapping[str, Reenrollment]
+    storage: Storage
+    clock: Clock = field(default=utc_now)
