@@ -6,7 +6,7 @@ from certs.certificate_header import (
     format_certificate_header,
     parse_certificate_header,
 )
-from certs.cms import IssuerAndSerial, KeyIdentifier, SignedData, parse_signed_data
+from certs.cms import SignedData, parse_signed_data
 from certs.device_certificate import (
     CertificateCache,
     DeviceCertificate,
@@ -45,8 +45,6 @@ __all__ = [
     "DeviceCertificate",
     "DeviceTrust",
     "HeaderMalformed",
-    "IssuerAndSerial",
-    "KeyIdentifier",
     "MalformedDER",
     "PrivateKey",
     "PublicKey",

@@ -4,13 +4,14 @@ An identifier is recognised by its whole content (OID and parameters), so parame
 are unknown algorithms. SHA-1 stays: devices in use sign with it. MD5, DSA and RSA-PSS are not accepted.
 """
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from certs.der import NULL, object_identifier, sequence
@@ -70,6 +71,12 @@ _HASHES: dict[Digest, hashes.HashAlgorithm] = {
     Digest.SHA384: hashes.SHA384(),
     Digest.SHA512: hashes.SHA512(),
 }
+_HASHERS = {
+    Digest.SHA1: hashlib.sha1,
+    Digest.SHA256: hashlib.sha256,
+    Digest.SHA384: hashlib.sha384,
+    Digest.SHA512: hashlib.sha512,
+}
 _ECDSA = {digest: ec.ECDSA(algorithm) for digest, algorithm in _HASHES.items()}
 _PKCS1V15 = padding.PKCS1v15()
 
@@ -83,6 +90,11 @@ _SIGNATURES = {
     for digest, oid in oids.items()
     for parameters in (b"", NULL)
 }
+
+
+def hashed(message: bytes, digest: Digest) -> bytes:
+    """The digest of the message."""
+    return _HASHERS[digest](message).digest()
 
 
 def digest_of(identifier: bytes) -> Digest:
@@ -124,12 +136,12 @@ def verify(key: PublicKey, signature: bytes, message: bytes, algorithm: Signatur
     """Raises SignatureInvalid unless the key made this signature over the message, in this way."""
     if algorithm.digest not in (None, digest):
         raise SignatureInvalid(f"the signature algorithm says {algorithm.digest}, the signer {digest}")
-    if isinstance(key, RSAPublicKey) is not (algorithm.key_kind is KeyKind.RSA):
-        raise SignatureInvalid(f"an {algorithm.key_kind} signature by a key of another kind")
     try:
-        if isinstance(key, RSAPublicKey):
+        if algorithm.key_kind is KeyKind.RSA and isinstance(key, RSAPublicKey):
             key.verify(signature, message, _PKCS1V15, _HASHES[digest])
-        else:
+        elif algorithm.key_kind is KeyKind.EC and isinstance(key, EllipticCurvePublicKey):
             key.verify(signature, message, _ECDSA[digest])
+        else:
+            raise SignatureInvalid(f"an {algorithm.key_kind} signature by a key of another kind")
     except (InvalidSignature, UnsupportedAlgorithm, ValueError) as error:
         raise SignatureInvalid("the signature does not belong to these bytes and this key") from error

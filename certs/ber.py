@@ -109,21 +109,19 @@ class Reader:
         row: list[Element] = []
         while position < limit:
             content = position + 2
-            self._unread -= 1
-            if content > limit or self._unread < 0:
+            if content > limit or len(row) >= self._unread:
                 raise MalformedDER(f"cut off at {position}, or more than {MAX_ELEMENTS} elements")
             tag = encoded[position]
             length = encoded[position + 1]
-            if tag == 0 and length == 0 and is_indefinite:
-                return row, position
-            if tag & 0x1F == 0x1F or tag == 0:
+            if tag == 0 or tag & 0x1F == 0x1F:
+                if is_indefinite and tag == length == 0:
+                    break
                 raise MalformedDER(f"tag 0x{tag:02x} at {position} is not one that is read here")
-            if length == _INDEFINITE:
-                element = self._indefinite(tag, position, limit, depth)
-                position = element.end
-                row.append(element)
-                continue
-            if length > _INDEFINITE:
+            if length >= _INDEFINITE:
+                if length == _INDEFINITE:
+                    row.append(self._indefinite(tag, position, limit, depth))
+                    position = row[-1].end
+                    continue
                 octets = length & 0x7F
                 length = int.from_bytes(encoded[content : content + octets], "big")
                 content += octets
@@ -134,8 +132,10 @@ class Reader:
                 raise MalformedDER(f"element 0x{tag:02x} at {position} goes beyond what holds it")
             row.append(_new(Element, (tag, position, content, end, end, depth, None)))
             position = end
-        if is_indefinite:
-            raise MalformedDER(f"nothing ends the element of indefinite length before {limit}")
+        else:
+            if is_indefinite:
+                raise MalformedDER(f"nothing ends the element of indefinite length before {limit}")
+        self._unread -= len(row)
         return row, position
 
     def _indefinite(self, tag: int, start: int, limit: int, depth: int) -> Element:

@@ -3,69 +3,55 @@
 Exactly one signer; content detached or attached; BER with indefinite lengths as well as DER.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from certs import der
 from certs.algorithms import Digest, SignatureAlgorithm, digest_of, signature_algorithm_of
 from certs.ber import INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, SET, Element, Reader, expected
-from certs.der import object_identifier
 from certs.errors import MalformedDER, SignatureInvalid
 
 MAX_CERTIFICATES = 8
 
-DATA = object_identifier("1.2.840.113549.1.7.1")
-SIGNED_DATA = object_identifier("1.2.840.113549.1.7.2")
-CONTENT_TYPE = object_identifier("1.2.840.113549.1.9.3")
-MESSAGE_DIGEST = object_identifier("1.2.840.113549.1.9.4")
+DATA = der.object_identifier("1.2.840.113549.1.7.1")
+SIGNED_DATA = der.object_identifier("1.2.840.113549.1.7.2")
+CONTENT_TYPE = der.object_identifier("1.2.840.113549.1.9.3")
+MESSAGE_DIGEST = der.object_identifier("1.2.840.113549.1.9.4")
 
+_DETACHED_DATA = der.sequence(DATA)
 _EXPLICIT_0 = 0xA0
 _EXPLICIT_1 = 0xA1
-_IMPLICIT_KEY_IDENTIFIER = 0x80
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssuerAndSerial:
-    """A certificate named by its issuer (the DER of the name) and its serial number."""
-
-    issuer_der: bytes
-    serial_number: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyIdentifier:
-    """A certificate named by its subject key identifier."""
-
-    octets: bytes
-
-
-SignerIdentifier = IssuerAndSerial | KeyIdentifier
+_KEY_IDENTIFIER = 0x80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedData:
     """What a SignedData with one signer says, nothing of it believed yet.
 
-    `signed_attributes` is the SET that was signed (RFC 5652 §5.4: tag 0x31, not the [0] of the message),
-    `content_type` the whole OID element, `content` None where it is detached.
+    `signer` is the element that names the signer's certificate (`signer_names` makes them to compare with),
+    `signed_attributes` the SET that was signed (RFC 5652 §5.4: tag 0x31, not the [0] of the message), and
+    `attributes` the same taken apart: OID element to SET element. `content_type` is the whole OID element,
+    `content` None where it is detached.
     """
 
     digest_algorithm: Digest
     signature_algorithm: SignatureAlgorithm
-    signer: SignerIdentifier
+    signer: bytes
     certificates: tuple[bytes, ...]
     signed_attributes: bytes | None
+    attributes: Mapping[bytes, bytes]
     signature: bytes
     content_type: bytes
     content: bytes | None
 
 
-def parse_signed_data(der: bytes) -> SignedData:
+def parse_signed_data(encoded: bytes) -> SignedData:
     """Reads a ContentInfo that holds SignedData.
 
     Raises MalformedDER for bytes that are not one, and SignatureInvalid for one with another number of
     signers than one, more than eight certificates, or algorithms that are not accepted.
     """
-    reader = Reader(der)
+    reader = Reader(encoded)
     fields = _signed_data_fields(reader)
     if len(fields) < 4 or fields[0].tag != INTEGER or fields[1].tag != SET or fields[-1].tag != SET:
         raise MalformedDER("SignedData lacks a part or has one too many")
@@ -82,18 +68,12 @@ def parse_signed_data(der: bytes) -> SignedData:
     return _signed_data(reader, signers[0], certificates, content_type, content)
 
 
-def read_attributes(signed_attributes: bytes) -> dict[bytes, tuple[bytes, ...]]:
-    """OID element to values (whole elements); an attribute that comes twice has the values of both."""
-    reader = Reader(signed_attributes)
-    attributes: dict[bytes, tuple[bytes, ...]] = {}
-    for attribute in reader.children(expected(reader.root(), SET)):
-        fields = reader.children(attribute)
-        if len(fields) != 2 or fields[1].tag != SET:
-            raise MalformedDER(f"attribute at {attribute.start} is not a type and a set of values")
-        oid = reader.raw(fields[0])
-        values = map(reader.raw, reader.children(fields[1]))
-        attributes[oid] = (*attributes.get(oid, ()), *values)
-    return attributes
+def signer_names(issuer_der: bytes, serial_number: int, key_identifier: bytes | None) -> tuple[bytes, ...]:
+    """The elements by which a signer may name a certificate: RFC 5652 §5.3, SignerIdentifier."""
+    issuer_and_serial = der.sequence(issuer_der, der.integer(serial_number))
+    if key_identifier is None:
+        return (issuer_and_serial,)
+    return issuer_and_serial, der.element(_KEY_IDENTIFIER, key_identifier)
 
 
 def _signed_data_fields(reader: Reader) -> Sequence[Element]:
@@ -107,6 +87,8 @@ def _signed_data_fields(reader: Reader) -> Sequence[Element]:
 
 
 def _encapsulated(reader: Reader, element: Element) -> tuple[bytes, bytes | None]:
+    if reader.raw(element) == _DETACHED_DATA:  # nearly always, and quicker than to look into it
+        return DATA, None
     fields = reader.children(expected(element, SEQUENCE))
     if not 1 <= len(fields) <= 2:
         raise MalformedDER("the encapsulated content is not a type and at most one value")
@@ -142,34 +124,39 @@ def _signed_data(
         raise MalformedDER("SignerInfo lacks a part or has one too many")
     version, sid, digest, algorithm, signature = fields
     expected(version, INTEGER)
+    if sid.tag != _KEY_IDENTIFIER:
+        expected(sid, SEQUENCE)
+    signed_attributes = None if attributes is None else _signed_form(reader, attributes)
     return SignedData(
         digest_algorithm=digest_of(reader.content(expected(digest, SEQUENCE))),
         signature_algorithm=signature_algorithm_of(reader.content(expected(algorithm, SEQUENCE))),
-        signer=_signer_identifier(reader, sid),
+        signer=_definite(reader, sid),
         certificates=certificates,
-        signed_attributes=None if attributes is None else _signed_form(reader, attributes),
+        signed_attributes=signed_attributes,
+        attributes={} if signed_attributes is None else _attributes(signed_attributes),
         signature=reader.content(expected(signature, OCTET_STRING)),
         content_type=content_type,
         content=content,
     )
 
 
-def _signer_identifier(reader: Reader, sid: Element) -> SignerIdentifier:
-    if sid.tag == _IMPLICIT_KEY_IDENTIFIER:
-        return KeyIdentifier(octets=reader.content(sid))
-    fields = reader.children(expected(sid, SEQUENCE))
-    if len(fields) != 2:
-        raise MalformedDER("the signer is not named by issuer and serial number")
-    issuer, serial = fields
-    return IssuerAndSerial(
-        issuer_der=_definite(reader, expected(issuer, SEQUENCE)),
-        serial_number=int.from_bytes(reader.content(expected(serial, INTEGER)), "big", signed=True),
-    )
-
-
 def _signed_form(reader: Reader, attributes: Element) -> bytes:
     # RFC 5652 §5.4: what is signed is the DER of the SET, even where the message is BER.
     return bytes((SET,)) + _definite(reader, attributes)[1:]
+
+
+def _attributes(signed_attributes: bytes) -> dict[bytes, bytes]:
+    reader = Reader(signed_attributes)
+    attributes: dict[bytes, bytes] = {}
+    for attribute in reader.children(reader.root()):
+        fields = reader.children(attribute)
+        if len(fields) != 2 or fields[1].tag != SET:
+            raise MalformedDER(f"attribute at {attribute.start} is not a type and a set of values")
+        oid = reader.raw(fields[0])
+        if oid in attributes:
+            raise SignatureInvalid("a signed attribute comes twice")
+        attributes[oid] = reader.raw(fields[1])
+    return attributes
 
 
 def _definite(reader: Reader, element: Element) -> bytes:

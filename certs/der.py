@@ -19,7 +19,9 @@ NULL = bytes((NULL_TAG, 0))
 
 def element(tag: int, *contents: bytes) -> bytes:
     """One element with this identifier octet, whose content is the given bytes in a row."""
-    content = b"".join(contents)
+    content = contents[0] if len(contents) == 1 else b"".join(contents)
+    if len(content) < 0x80:
+        return bytes((tag, len(content))) + content
     return bytes((tag,)) + definite_length(len(content)) + content
 
 

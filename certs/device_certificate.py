@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from certs.certificate_fields import read_certificate, subject_key_identifier
+from certs.cms import signer_names
 from certs.errors import CertificateError, CertificateExpired, CertificateRefused, MalformedDER
 from certs.keys import PublicKey
 from certs.trust import DeviceTrust
@@ -30,7 +31,10 @@ _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceCertificate:
-    """A certificate with a key that devices may have; `fingerprint` is SHA-256, names are RFC 4514."""
+    """A certificate with a key that devices may have; `fingerprint` is SHA-256, names are RFC 4514.
+
+    `signer_names` are the elements by which a CMS signer may name it.
+    """
 
     der: bytes
     fingerprint: bytes
@@ -41,7 +45,7 @@ class DeviceCertificate:
     not_before: datetime
     not_after: datetime
     public_key: PublicKey
-    subject_key_identifier: bytes | None = None
+    signer_names: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +123,7 @@ def load_device_certificate(der: bytes) -> DeviceCertificate:
             not_before=certificate.not_valid_before_utc,
             not_after=certificate.not_valid_after_utc,
             public_key=_accepted_key(certificate),
-            subject_key_identifier=subject_key_identifier(parts),
+            signer_names=signer_names(parts.issuer_der, parts.serial_number, subject_key_identifier(parts)),
         )
     except CertificateError:
         raise

@@ -5,27 +5,25 @@ may do is decided elsewhere. Never log it.
 """
 
 import binascii
-import hashlib
 
 from certs import der
-from certs.algorithms import Digest, digest_identifier, sign, signature_identifier, verify
+from certs.algorithms import Digest, digest_identifier, hashed, sign, signature_identifier, verify
 from certs.certificate_fields import read_certificate
 from certs.cms import (
     CONTENT_TYPE,
     DATA,
     MESSAGE_DIGEST,
     SIGNED_DATA,
-    IssuerAndSerial,
     SignedData,
-    SignerIdentifier,
     parse_signed_data,
-    read_attributes,
+    signer_names,
 )
 from certs.device_certificate import CertificateCache, DeviceCertificate, TrustedCertificate
 from certs.errors import CertificateError, HeaderMalformed, SignatureInvalid
 from certs.keys import PrivateKey
 
 MAX_DECODED_BYTES = 12 * 1024
+_ONLY_DATA = der.set_of(DATA)
 _MAX_ENCODED_CHARACTERS = (MAX_DECODED_BYTES + 2) // 3 * 4
 
 
@@ -64,7 +62,7 @@ def sign_device_message(
     fields = read_certificate(certificate_der)
     signer = der.sequence(
         der.integer(1),
-        der.sequence(fields.issuer_der, der.integer(fields.serial_number)),
+        signer_names(fields.issuer_der, fields.serial_number, None)[0],
         digest_identifier(algorithm),
         der.explicit(0, attributes) if attributes else b"",
         signature_identifier(key, algorithm),
@@ -98,7 +96,7 @@ def _signer(signed: SignedData, certificates: CertificateCache) -> DeviceCertifi
     """The embedded certificate that the signer names, trusted or not."""
     for der_bytes in signed.certificates:
         known = certificates.remembered(der_bytes)
-        if known is not None and _is_named_by(known, signed.signer):
+        if known is not None and signed.signer in known.signer_names:
             return known
     unreadable: CertificateError | None = None
     for der_bytes in signed.certificates:
@@ -107,15 +105,9 @@ def _signer(signed: SignedData, certificates: CertificateCache) -> DeviceCertifi
         except CertificateError as error:
             unreadable = error  # it may be another than the signer's, such as a CA's
             continue
-        if _is_named_by(certificate, signed.signer):
+        if signed.signer in certificate.signer_names:
             return certificate
     raise unreadable or SignatureInvalid("no certificate in the signature is the one its signer names")
-
-
-def _is_named_by(certificate: DeviceCertificate, signer: SignerIdentifier) -> bool:
-    if isinstance(signer, IssuerAndSerial):
-        return certificate.serial_number == signer.serial_number and certificate.issuer_der == signer.issuer_der
-    return certificate.subject_key_identifier == signer.octets
 
 
 def _signed_message(signed: SignedData, body: bytes) -> bytes:
@@ -124,17 +116,16 @@ def _signed_message(signed: SignedData, body: bytes) -> bytes:
         raise SignatureInvalid("the content type is not data")
     if signed.signed_attributes is None:
         return body
-    attributes = read_attributes(signed.signed_attributes)
-    if attributes.get(CONTENT_TYPE) != (DATA,):
+    if signed.attributes.get(CONTENT_TYPE) != _ONLY_DATA:
         raise SignatureInvalid("the signed attributes do not name the content type data exactly once")
-    digest = hashlib.new(signed.digest_algorithm, body).digest()
-    if attributes.get(MESSAGE_DIGEST) != (der.octet_string(digest),):
+    digest = hashed(body, signed.digest_algorithm)
+    if signed.attributes.get(MESSAGE_DIGEST) != der.set_of(der.octet_string(digest)):
         raise SignatureInvalid("the signed attributes do not hold the digest of this body exactly once")
     return signed.signed_attributes
 
 
 def _attributes(body: bytes, algorithm: Digest) -> bytes:
-    digest = hashlib.new(algorithm, body).digest()
+    digest = hashed(body, algorithm)
     attributes = (
         der.sequence(CONTENT_TYPE, der.set_of(DATA)),
         der.sequence(MESSAGE_DIGEST, der.set_of(der.octet_string(digest))),
