@@ -100,12 +100,9 @@ class EnrollmentID:
 def parse_external(text: str) -> tuple[EnrollmentID, ...]:
     """Every id that is written as `text` in the external form or as a key; empty if nothing is."""
     device, colon, user = text.partition(":")
-    if colon:
-        meant = [(kind, device, user) for kind in _PARENT_TYPES]
-    else:
-        meant = [(kind, device, None) for kind in EnrollmentType if kind not in _PARENT_TYPES]
+    kinds = [kind for kind in EnrollmentType if (kind in _PARENT_TYPES) == bool(colon)]
     try:
-        return tuple(EnrollmentID(*parts) for parts in meant)
+        return tuple(EnrollmentID(kind, device, user if colon else None) for kind in kinds)
     except MessageMalformed:
         pass
     try:

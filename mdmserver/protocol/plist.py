@@ -12,7 +12,6 @@ from mdmserver.protocol.plist_guard import DEFAULT_LIMITS, PlistLimits, check_bo
 from mdmserver.protocol.plist_values import SCALAR_PARSERS
 
 _SCALARS = frozenset(SCALAR_PARSERS) | {"string", "key"}
-_XML_WHITESPACE = " \t\r\n"
 
 
 def loads(body: bytes, limits: PlistLimits = DEFAULT_LIMITS) -> dict[str, Any]:
@@ -64,11 +63,14 @@ class _TreeBuilder:
         self._in_scalar = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        if self.texts:
-            self._drop_whitespace()
+        # `start` and `end` run for every value of every device: what can be written out here is not called.
+        if texts := self.texts:
+            if len(texts) > 1 or not texts[0].isspace():
+                self._refuse_stray_text()
+            texts.clear()
         if name in _SCALARS:
-            if attributes or self._in_scalar or self._container is None:
-                raise PlistMalformed(f"<{name}> out of place or with attributes")
+            if attributes or self._in_scalar:
+                raise PlistMalformed(f"<{name}> inside a value or with attributes")
             self._in_scalar = True
         elif name == "plist":
             if self._in_plist:
@@ -78,19 +80,27 @@ class _TreeBuilder:
             self._start_container(name, attributes)
 
     def end(self, name: str) -> None:
+        texts = self.texts
         if not self._in_scalar:
-            if self.texts:
-                self._drop_whitespace()
             self._end_container(name)
             return
-        texts = self.texts
         text = texts[0] if len(texts) == 1 else "".join(texts)
         texts.clear()
         self._in_scalar = False
+        key, container = self._key, self._container
         if name == "key":
-            self._take_key(text)
+            if key is not None or type(container) is not dict or text in container:
+                raise PlistMalformed("a key out of place, or the same key twice")
+            self._key = text
+            return
+        value = text if name == "string" else SCALAR_PARSERS[name](text)
+        if key is not None and type(container) is dict:
+            container[key] = value
+            self._key = None
+        elif type(container) is list:
+            container.append(value)
         else:
-            self._add(text if name == "string" else SCALAR_PARSERS[name](text))
+            raise PlistMalformed("a value out of place, or without a key")
 
     def _start_container(self, name: str, attributes: dict[str, str]) -> None:
         if name not in ("dict", "array"):
@@ -99,44 +109,31 @@ class _TreeBuilder:
             raise PlistMalformed(f"<{name}> out of place or with attributes")
         if len(self._outer) == self._depth:
             raise PlistTooLarge(f"nested deeper than {self._depth}")
+        container, key = self._container, self._key
         added: dict[str, Any] | list[Any] = {} if name == "dict" else []
-        if self._outer:
-            self._add(added)
-        elif isinstance(added, dict) and self.root is None:
+        if isinstance(container, list):
+            container.append(added)
+        elif container is not None and key is not None:
+            container[key] = added
+        elif container is None and self.root is None and isinstance(added, dict):
             self.root = added
         else:
-            raise PlistMalformed("not one dictionary as the root")
-        self._outer.append(self._container)
+            raise PlistMalformed("a container without a key, or not one dictionary as the root")
+        self._outer.append(container)
         self._container, self._key = added, None
 
     def _end_container(self, name: str) -> None:
+        self._refuse_stray_text()
+        self.texts.clear()
         if name == "plist":
             return
         if self._key is not None:
             raise PlistMalformed("a key without a value")
         self._container = self._outer.pop()
 
-    def _take_key(self, key: str) -> None:
-        if not isinstance(self._container, dict) or self._key is not None:
-            raise PlistMalformed("a key where a value belongs")
-        if key in self._container:
-            raise PlistMalformed("the same key twice in a dictionary")
-        self._key = key
-
-    def _add(self, value: Any) -> None:
-        container, key = self._container, self._key
-        if isinstance(container, list):
-            container.append(value)
-        elif container is not None and key is not None:
-            container[key] = value
-            self._key = None
-        else:
-            raise PlistMalformed("a value without a key")
-
-    def _drop_whitespace(self) -> None:
-        if "".join(self.texts).strip(_XML_WHITESPACE):
+    def _refuse_stray_text(self) -> None:
+        if "".join(self.texts).strip():
             raise PlistMalformed("text outside of values")
-        self.texts.clear()
 
 
 def _refuse_internal_subset(name: str, system_id: str | None, public_id: str | None, has_subset: bool) -> None:

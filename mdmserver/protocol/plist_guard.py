@@ -12,10 +12,8 @@ from mdmserver.protocol.errors import BinaryPlistRefused, PlistMalformed, PlistT
 
 LONGEST_TAG = 1024
 
-_LONG_TAG = rb"<[^!?<>][^<>]{%d}" % (LONGEST_TAG - 2)
-# A tag whose first `>` stands inside quotes could hide its length; no plist has one.
-_QUOTED_END = rb"""<[^!?<>"'](?>[^<>"']++|"[^<>"]*+"|'[^<>']*+')*+["']"""
-_SUSPECT = re.compile(_LONG_TAG + rb"|" + _QUOTED_END)
+# `[^<]` holds everywhere: markup has no `<` inside a tag, not even inside quotes.
+_SHORT_TAG = re.compile(rb"""<(?>[^<>"']++|"[^<"]*+"|'[^<']*+')++>""")
 
 _DOCTYPE = rb"""<!DOCTYPE(?>[^<>"'\[]++|"[^"]*+"|'[^']*+')*+"""
 _ASIDE_START = re.compile(rb"<!--|<!\[CDATA\[|<\?|" + _DOCTYPE)
@@ -44,7 +42,7 @@ def check_body(body: bytes, limits: PlistLimits) -> None:
     """Raises PlistMalformed, BinaryPlistRefused or PlistTooLarge for a body that expat is not to see."""
     check_encoding(body)
     size = len(body)
-    if size > limits.nodes and body.count(b"<") - body.count(b"</") > limits.nodes:
+    if size > 4 * limits.nodes and body.count(b"<") - body.count(b"</") > limits.nodes:
         raise PlistTooLarge(f"more than {limits.nodes} elements")
     if size > limits.lines and body.count(b"\n") + body.count(b"\r") > limits.lines:
         raise PlistTooLarge(f"more than {limits.lines} lines")
@@ -68,15 +66,31 @@ def check_tags(body: bytes, limits: PlistLimits) -> None:
     size = len(body)
     if size > limits.aside_bytes and sum(end - start for start, end in _asides(body)) > limits.aside_bytes:
         raise PlistTooLarge(f"more than {limits.aside_bytes} bytes of comments and the like")
-    if size <= LONGEST_TAG or not _SUSPECT.search(body):
-        return
-    # Text that looks like such a tag is harmless inside a comment or a CDATA section.
-    at, kept = 0, []
+    # What looks like such a tag is harmless inside a comment or a CDATA section.
+    if _has_long_tag(body) and _has_long_tag(_without_asides(body)):
+        raise PlistMalformed(f"a tag of more than {LONGEST_TAG} bytes")
+
+
+def _has_long_tag(body: bytes) -> bool:
+    """Looks only at each `<` that no other follows within the length of a tag, which is a few searches per kilobyte."""
+    at = body.find(b"<")
+    while 0 <= at < len(body) - LONGEST_TAG:
+        following = body.rfind(b"<", at + 1, at + LONGEST_TAG)
+        if following < 0:
+            if not _SHORT_TAG.match(body, at, at + LONGEST_TAG):
+                return True
+            following = body.find(b"<", at + LONGEST_TAG)
+        at = following
+    return False
+
+
+def _without_asides(body: bytes) -> bytes:
+    kept, at = [], 0
     for start, end in _asides(body):
         kept.append(body[at:start])
         at = end
-    if _SUSPECT.search(b"".join([*kept, body[at:]])):
-        raise PlistMalformed(f"a tag of more than {LONGEST_TAG} bytes, or with a quoted bracket")
+    kept.append(body[at:])
+    return b"".join(kept)
 
 
 def _asides(body: bytes) -> Iterator[tuple[int, int]]:
