@@ -1,0 +1,32 @@
+"""What happened, counted since the process began. Showing it (and what storage counts) is `operations`.
+
+Labels are members of enums, never text: what a device or caller says cannot become a label.
+"""
+
+from collections import Counter as Tally
+from enum import StrEnum
+
+
+class Counter(StrEnum):
+    """What is counted; the value is the name in the exposition, after `mdmserver_`."""
+
+    REQUESTS = "requests_total"
+    DEVICE_REQUESTS = "device_requests_total"
+    AUTHENTICATION_FAILURES = "authentication_failures_total"
+
+
+class Metrics:
+    """The counters of one process; every listener counts into the same."""
+
+    def __init__(self) -> None:
+        self._counts: Tally[tuple[Counter, tuple[StrEnum, ...]]] = Tally()
+
+    def count(self, counter: Counter, *labels: StrEnum) -> None:
+        """One more; the label's name in the exposition is its enum's name in small letters."""
+        if not all(isinstance(label, StrEnum) for label in labels):
+            raise TypeError(f"a label of {counter} is not a member of an enum")
+        self._counts[counter, labels] += 1
+
+    def counts(self) -> dict[tuple[Counter, tuple[StrEnum, ...]], int]:
+        """All that was counted, by counter and labels, in a stable order."""
+        return dict(sorted(self._counts.items()))
