@@ -73,7 +73,7 @@ def read_certificate(der: bytes) -> CertificateFields:
         der=der,
         signed=reader.raw(signed),
         signature_algorithm=reader.content(expected(algorithm, SEQUENCE)),
-        signature=_bits(reader.content(expected(signature, BIT_STRING))),
+        signature=_whole_octets(reader.content(expected(signature, BIT_STRING))),
         serial_number=_serial_number(reader.content(expected(serial, INTEGER))),
         issuer_der=reader.raw(expected(issuer, SEQUENCE)),
         subject_der=reader.raw(expected(subject, SEQUENCE)),
@@ -162,6 +162,13 @@ def _basic_constraints(fields: CertificateFields) -> tuple[bool, int | None]:
 def _value(encoded: bytes, tag: int) -> bytes:
     reader = Reader(encoded)
     return reader.content(expected(reader.root(), tag))
+
+
+def _whole_octets(content: bytes) -> bytes:
+    # Unused bits would be a second way to write the same certificate, under another fingerprint.
+    if content[:1] != b"\x00":
+        raise MalformedDER("the certificate's signature is not a whole number of octets")
+    return content[1:]
 
 
 def _bits(content: bytes) -> bytes:
