@@ -56,6 +56,7 @@ class Enrolling:
         row, is_new_life = await self._channel_row(tx, message, device, channel, at)
         tally = await self._devices.set_push_info(
             tx,
+            message.enrollment_id,
             row,
             PushInfo(
                 topic=message.topic,

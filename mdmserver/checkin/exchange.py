@@ -177,7 +177,9 @@ class Exchange:
         if state is ItemState.NOT_NOW:
             await self._commands.mark_not_now(tx, item.row, at=at)
             return False
-        await self._commands.finish(tx, item.row, state, at=at)
+        was_withdrawn = item.state is ItemState.WITHDRAWN
+        reason = f"answered after it was {item.withdrawn_as}" if was_withdrawn else None
+        await self._commands.finish(tx, item.row, state, at=at, reason=reason)
         if result is None or status is Status.NOT_NOW:
             return False
         needs_processing = status is Status.ACKNOWLEDGED and item.request_type in self._processed_request_types

@@ -142,7 +142,7 @@ class CheckinService:
 
         async def step(tx: Transaction, known: Identification, device: Channel, at: datetime) -> Reply:
             token = Secret(message.bootstrap_token) if message.bootstrap_token else None
-            await self._devices.set_bootstrap_token(tx, device.row, token)
+            await self._devices.set_bootstrap_token(tx, message.enrollment_id.parent, token)
             kind = EventKind.BOOTSTRAP_TOKEN_STORED if token else EventKind.BOOTSTRAP_TOKEN_DELETED
             await self._devices.add_event(tx, device.row, kind, detail="", life=device.life, at=at)
             return EMPTY
@@ -153,7 +153,7 @@ class CheckinService:
         """Give the bootstrap token back: with none stored an empty answer, more than 60 times an hour a later (S25)."""
 
         async def step(tx: Transaction, known: Identification, device: Channel, at: datetime) -> Reply:
-            token = await self._devices.bootstrap_token(tx, device.row)
+            token = await self._devices.bootstrap_token(tx, message.enrollment_id.parent)
             if token is None:
                 return EMPTY
             returned = EventKind.BOOTSTRAP_TOKEN_RETURNED
@@ -183,7 +183,7 @@ class CheckinService:
         """Not configured: the device is told that it is not enabled."""
         _device_channel_only(message.enrollment_id)
         await self._step(message.enrollment_id, presented, _nothing_more)
-        return Reply(answer=Answer.PLIST, body=encode_return_to_service(enabled=False))
+        return Reply(answer=Answer.PLIST, body=encode_return_to_service())
 
     async def _step(self, id: EnrollmentID, presented: PresentedIdentity, step: Step) -> Reply:
         """Run a step in one transaction, if the certificate speaks for the device."""

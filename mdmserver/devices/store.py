@@ -102,6 +102,7 @@ class DeviceStore(Protocol):
     async def set_push_info(
         self,
         tx: Transaction,
+        id: EnrollmentID,
         row: EnrollmentRow,
         push: PushInfo,
         *,
@@ -118,11 +119,11 @@ class DeviceStore(Protocol):
         """Whether the device is held in the Setup Assistant."""
         ...
 
-    async def set_bootstrap_token(self, tx: Transaction, device: EnrollmentRow, token: Secret[bytes] | None) -> None:
+    async def set_bootstrap_token(self, tx: Transaction, device: EnrollmentID, token: Secret[bytes] | None) -> None:
         """Keep the device's bootstrap token, sealed; None deletes it."""
         ...
 
-    async def bootstrap_token(self, tx: Transaction, device: EnrollmentRow) -> Secret[bytes] | None:
+    async def bootstrap_token(self, tx: Transaction, device: EnrollmentID) -> Secret[bytes] | None:
         """The device's bootstrap token, or None."""
         ...
 

@@ -1,0 +1,103 @@
+"""Finding and listing enrollments in SQL. No secret column is named here (S22)."""
+
+from collections.abc import Sequence
+
+from mdmserver.devices.model import DeviceFacts, Enrollment, EnrollmentFilter, EnrollmentRow, EnrollmentState
+from mdmserver.devices.store import Target
+from mdmserver.protocol import EnrollmentID
+from mdmserver.storage.times import loaded
+from mdmserver.transaction import Row, Transaction
+
+_FACTS = tuple(DeviceFacts.__slots__)
+_COLUMNS = (
+    "id, key, life, enabled, ended_at, topic, push_token_sealed IS NOT NULL, tally, awaiting_configuration, "
+    "user_short_name, user_long_name, created_at, enrolled_at, last_seen_at, " + ", ".join(_FACTS)
+)
+_STATES = {
+    EnrollmentState.ENDED: "ended_at IS NOT NULL",
+    EnrollmentState.ENROLLED: "ended_at IS NULL AND enabled = 1",
+    EnrollmentState.ENROLLING: "ended_at IS NULL AND enabled = 0",
+}
+
+
+class DeviceLists:
+    """The part of the device store that answers people's questions."""
+
+    async def enrollment(self, tx: Transaction, row: EnrollmentRow) -> Enrollment | None:
+        """The whole record."""
+        found = await tx.fetch_one(f"SELECT {_COLUMNS} FROM enrollment WHERE id = ?", row)
+        return None if found is None else _enrollment_of(found)
+
+    async def find(self, tx: Transaction, reference: str) -> list[EnrollmentRow]:
+        """Rows that a person may mean: a key, else an external id, else live devices with this serial number."""
+        for condition in (
+            "key = ?",
+            "external_id = ?",
+            "serial_number = ? AND ended_at IS NULL AND parent_id IS NULL",
+        ):
+            rows = await tx.fetch_all(f"SELECT id FROM enrollment WHERE {condition} ORDER BY id LIMIT 10", reference)
+            if rows:
+                return [EnrollmentRow(row[0]) for row in rows]
+        return []
+
+    async def find_many(self, tx: Transaction, references: Sequence[str]) -> dict[str, Target]:
+        """The same for external ids only, for many at once; unknown ones are missing from the answer."""
+        marks = ", ".join("?" * len(references))
+        rows = await tx.fetch_all(
+            f"SELECT external_id, id, ended_at IS NULL FROM enrollment WHERE external_id IN ({marks}) "
+            "ORDER BY ended_at IS NULL, id",
+            *references,
+        )
+        # Should two enrollments share an external id, a live one comes last and wins.
+        return {row[0]: Target(row=EnrollmentRow(row[1]), is_live=bool(row[2])) for row in rows}
+
+    async def enrollments(
+        self, tx: Transaction, filter: EnrollmentFilter, *, after: EnrollmentRow | None, limit: int
+    ) -> list[Enrollment]:
+        """Enrollments in order of row."""
+        conditions = ["id > ?"]
+        parameters: list[str | int] = [after or 0]
+        if filter.state is not None:
+            conditions.append(_STATES[filter.state])
+        if filter.serial_number is not None:
+            conditions.append("serial_number = ?")
+            parameters.append(filter.serial_number)
+        if filter.device is not None:
+            conditions.append("device_id = ?")
+            parameters.append(filter.device)
+        if filter.types:
+            conditions.append(f"type IN ({', '.join('?' * len(filter.types))})")
+            parameters.extend(sorted(filter.types))
+        rows = await tx.fetch_all(
+            f"SELECT {_COLUMNS} FROM enrollment WHERE {' AND '.join(conditions)} ORDER BY id LIMIT ?",
+            *parameters,
+            limit,
+        )
+        return [_enrollment_of(row) for row in rows]
+
+    async def counts(self, tx: Transaction) -> dict[str, int]:
+        """How many enrollments are in each state, by `EnrollmentState` value, devices and users together."""
+        cases = " ".join(f"WHEN {condition} THEN '{state.value}'" for state, condition in _STATES.items())
+        rows = await tx.fetch_all(f"SELECT CASE {cases} END AS state, count(*) FROM enrollment GROUP BY 1")
+        return {state.value: 0 for state in EnrollmentState} | {row[0]: row[1] for row in rows}
+
+
+def _enrollment_of(row: Row) -> Enrollment:
+    facts = dict(zip(_FACTS, row[14:], strict=True))
+    return Enrollment(
+        row=EnrollmentRow(row[0]),
+        id=EnrollmentID.from_key(row[1]),
+        life=row[2],
+        enabled=bool(row[3]),
+        ended_at=loaded(row[4]),
+        topic=row[5],
+        has_push_token=bool(row[6]),
+        token_update_tally=row[7],
+        awaiting_configuration=bool(row[8]),
+        user_short_name=row[9],
+        user_long_name=row[10],
+        created_at=loaded(row[11]),
+        enrolled_at=loaded(row[12]),
+        last_seen_at=loaded(row[13]),
+        facts=DeviceFacts(**facts),
+    )
