@@ -126,36 +126,34 @@ def _signed_data(
     expected(version, INTEGER)
     if sid.tag != _KEY_IDENTIFIER:
         expected(sid, SEQUENCE)
-    signed_attributes = None if attributes is None else _signed_form(reader, attributes)
+    signed_attributes, taken_apart = None, {}
+    if attributes is not None:
+        taken_apart = _attributes(reader, attributes)
+        # RFC 5652 §5.4: what is signed is the DER of the SET, even where the message is BER.
+        signed_attributes = bytes((SET,)) + _definite(reader, attributes)[1:]
     return SignedData(
         digest_algorithm=digest_of(reader.content(expected(digest, SEQUENCE))),
         signature_algorithm=signature_algorithm_of(reader.content(expected(algorithm, SEQUENCE))),
         signer=_definite(reader, sid),
         certificates=certificates,
         signed_attributes=signed_attributes,
-        attributes={} if signed_attributes is None else _attributes(signed_attributes),
+        attributes=taken_apart,
         signature=reader.content(expected(signature, OCTET_STRING)),
         content_type=content_type,
         content=content,
     )
 
 
-def _signed_form(reader: Reader, attributes: Element) -> bytes:
-    # RFC 5652 §5.4: what is signed is the DER of the SET, even where the message is BER.
-    return bytes((SET,)) + _definite(reader, attributes)[1:]
-
-
-def _attributes(signed_attributes: bytes) -> dict[bytes, bytes]:
-    reader = Reader(signed_attributes)
+def _attributes(reader: Reader, element: Element) -> dict[bytes, bytes]:
     attributes: dict[bytes, bytes] = {}
-    for attribute in reader.children(reader.root()):
+    for attribute in reader.children(element):
         fields = reader.children(attribute)
         if len(fields) != 2 or fields[1].tag != SET:
             raise MalformedDER(f"attribute at {attribute.start} is not a type and a set of values")
         oid = reader.raw(fields[0])
         if oid in attributes:
             raise SignatureInvalid("a signed attribute comes twice")
-        attributes[oid] = reader.raw(fields[1])
+        attributes[oid] = _definite(reader, fields[1])
     return attributes
 
 
