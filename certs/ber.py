@@ -11,7 +11,7 @@ from typing import NamedTuple
 from certs.errors import MalformedDER
 
 MAX_DEPTH = 32
-MAX_ELEMENTS = 4096
+MAX_ELEMENTS = 1024  # a signature has about 30; attached content comes in pieces of 1 kB or more
 
 BOOLEAN = 0x01
 INTEGER = 0x02
@@ -109,8 +109,10 @@ class Reader:
         row: list[Element] = []
         while position < limit:
             content = position + 2
-            if content > limit or len(row) >= self._unread:
-                raise MalformedDER(f"cut off at {position}, or more than {MAX_ELEMENTS} elements")
+            if len(row) >= self._unread:
+                raise MalformedDER(f"more than {MAX_ELEMENTS} elements")
+            if content > limit:
+                raise MalformedDER(f"element at {position} is cut off")
             tag = encoded[position]
             length = encoded[position + 1]
             if tag == 0 or tag & 0x1F == 0x1F:

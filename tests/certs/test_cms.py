@@ -97,12 +97,12 @@ def test_a_message_of_many_signers_is_refused_without_reading_them() -> None:
                 der.integer(1),
                 der.set_of(),
                 der.sequence(der.object_identifier("1.2.840.113549.1.7.1")),
-                der.set_of(*[b"\x30\x00"] * 3000),
+                der.set_of(*[b"\x30\x00"] * 900),
             ),
         ),
     )
 
-    with pytest.raises(SignatureInvalid, match="3000 signers"):
+    with pytest.raises(SignatureInvalid, match="900 signers"):
         parse_signed_data(message)
 
 
