@@ -1,10 +1,11 @@
 """What devices tell of themselves in command results, applied to their records. Registered in `bootstrap`."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from mdmserver.commands.model import StoredResult
-from mdmserver.commands.results import ResultHandler
+from mdmserver.commands.results import Change, ResultHandler
 from mdmserver.devices.model import DeviceFacts, EventKind
 from mdmserver.devices.store import DeviceStore
 from mdmserver.protocol import loads
@@ -26,19 +27,23 @@ _FACTS = {
 def result_handlers(devices: DeviceStore) -> dict[str, ResultHandler]:
     """Handlers by request type."""
 
-    async def device_information(tx: Transaction, result: StoredResult) -> None:
+    def device_information(result: StoredResult) -> Change | None:
         answers = loads(result.body).get("QueryResponses")
-        if isinstance(answers, dict):
-            await devices.update_facts(tx, result.enrollment, _facts_in(answers))
+        if not isinstance(answers, dict):
+            return None
+        return partial(devices.update_facts, row=result.enrollment, facts=_facts_in(answers))
 
-    async def configured(tx: Transaction, result: StoredResult) -> None:
-        enrollment = await devices.enrollment(tx, result.enrollment)
-        if enrollment is None or not enrollment.awaiting_configuration:
-            return
-        await devices.set_awaiting_configuration(tx, result.enrollment, awaiting=False)
-        await devices.add_event(
-            tx, result.enrollment, EventKind.CONFIGURED, detail="", life=enrollment.life, at=result.received_at
-        )
+    def configured(result: StoredResult) -> Change:
+        async def change(tx: Transaction) -> None:
+            enrollment = await devices.enrollment(tx, result.enrollment)
+            if enrollment is None or not enrollment.awaiting_configuration:
+                return
+            await devices.set_awaiting_configuration(tx, result.enrollment, awaiting=False)
+            await devices.add_event(
+                tx, result.enrollment, EventKind.CONFIGURED, detail="", life=enrollment.life, at=result.received_at
+            )
+
+        return change
 
     return {
         "DeviceInformation": device_information,
