@@ -21,9 +21,7 @@ class TrustedProxies:
         try:
             self._networks = [ipaddress.ip_network(network) for network in networks]
         except ValueError as error:
-            raise Invalid(
-                f"configuration: identity.trusted_proxies: {error}", code="invalid_configuration"
-            ) from error
+            raise Invalid(f"configuration: identity.trusted_proxies: {error}", code="invalid_configuration") from error
 
     def include(self, peer: PeerName) -> bool:
         """Whether what this peer says of the client is believed."""

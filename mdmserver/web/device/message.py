@@ -105,7 +105,9 @@ class MessageReader:
             return self._checkin(loads(body), len(body))
         return self._scanned(body, kind, unreadable=None)
 
-    def _scanned(self, body: bytes, kind: Kind | None, *, unreadable: ProtocolError | None) -> CheckinMessage | Reported:
+    def _scanned(
+        self, body: bytes, kind: Kind | None, *, unreadable: ProtocolError | None
+    ) -> CheckinMessage | Reported:
         """The report in a body of which only the root is read; check-ins must be readable."""
         strings = scan_root_strings(body)
         if _agreed(kind, strings) is Kind.CHECKIN:
