@@ -15,6 +15,28 @@ class Counter(StrEnum):
     AUTHENTICATION_FAILURES = "authentication_failures_total"
 
 
+class StatusClass(StrEnum):
+    """The first digit of an answer's status."""
+
+    OK = "2xx"
+    REDIRECTED = "3xx"
+    REFUSED = "4xx"
+    FAILED = "5xx"
+
+
+def class_of(status: int) -> StatusClass:
+    """The class of a status; what is neither of the three others is well."""
+    match status // 100:
+        case 3:
+            return StatusClass.REDIRECTED
+        case 4:
+            return StatusClass.REFUSED
+        case 5:
+            return StatusClass.FAILED
+        case _:
+            return StatusClass.OK
+
+
 class Metrics:
     """The counters of one process; every listener counts into the same."""
 

@@ -16,7 +16,6 @@ from aiohttp import web
 from mdmserver.access.model import ApiKey, Scope
 from mdmserver.audit.model import Actor, ActorKind
 from mdmserver.config import MIB, Config
-from mdmserver.web.metrics import Metrics
 from mdmserver.web.services import Services
 
 Q = TypeVar("Q", bound=msgspec.Struct)
@@ -68,7 +67,6 @@ class Call(Generic[Q, B]):
 
     config: Config
     services: Services
-    metrics: Metrics
     key: ApiKey | None
     """The key that opened the route; None on routes that need none."""
     path: Mapping[str, str]

@@ -16,6 +16,7 @@ from mdmserver.devices.presence import Presence
 from mdmserver.devices.service import DeviceService
 from mdmserver.events import Hints
 from mdmserver.transaction import Storage
+from mdmserver.web.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,3 +39,4 @@ class Services:
     authorities: Mapping[str, Reenrollment]
     storage: Storage
     clock: Clock = field(default=utc_now)
+    metrics: Metrics = field(default_factory=Metrics)

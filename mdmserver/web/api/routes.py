@@ -1,0 +1,14 @@
+"""The API's rows of the route table."""
+
+from mdmserver.web.api import audit, commands, enrollments, keys, reenrollments, results, status
+from mdmserver.web.routes import AnyRoute
+
+ROUTES: list[AnyRoute] = [
+    *status.ROUTES,
+    *enrollments.ROUTES,
+    *reenrollments.ROUTES,
+    *commands.ROUTES,
+    *results.ROUTES,
+    *keys.ROUTES,
+    *audit.ROUTES,
+]

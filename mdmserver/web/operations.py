@@ -1,0 +1,109 @@
+"""For monitoring, on a listener of its own: is the process alive, can it serve, and what has happened (Prometheus)."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+
+from mdmserver.transaction import Transaction
+from mdmserver.web.metrics import Counter
+from mdmserver.web.routes import AnyRoute, Call, Content, Nothing, Open, Route, Surface
+from mdmserver.web.version import VERSION
+
+_READY_SECONDS = 2.0
+_TEXT = "text/plain; charset=utf-8"
+_EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+_HELP = {
+    Counter.REQUESTS: "Requests answered, by surface and class of status.",
+    Counter.DEVICE_REQUESTS: "Device requests, by what came of them.",
+    Counter.AUTHENTICATION_FAILURES: "Requests without a usable API key, by surface.",
+}
+_log = logging.getLogger(__name__)
+
+
+async def healthz(call: Call[Nothing, Nothing]) -> Content:
+    """The process is alive."""
+    return _text("ok")
+
+
+async def readyz(call: Call[Nothing, Nothing]) -> Content:
+    """Storage answers, for reading and for writing."""
+    try:
+        async with asyncio.timeout(_READY_SECONDS):
+            await call.services.storage.read(_answers)
+            await call.services.storage.run(_answers)
+    except Exception as error:
+        # Whatever it is: a server whose storage does not answer gets no requests.
+        _log.warning("not_ready", extra={"reason": type(error).__name__})
+        return _text("storage does not answer", HTTPStatus.SERVICE_UNAVAILABLE)
+    return _text("ready")
+
+
+async def metrics(call: Call[Nothing, Nothing]) -> Content:
+    """Counters of this process and gauges from storage."""
+    enrollments = await call.services.devices.counts()
+    open_commands = await call.services.commands.open_counts()
+    pending = len(await call.services.devices.pending())
+    lines = [
+        *_family("info", "gauge", "Which version runs.", {_labels(version=VERSION): 1}),
+        *_family("enrollments", "gauge", "Enrollments by state.", _by_state(enrollments)),
+        *_family(
+            "open_commands",
+            "gauge",
+            "Unfinished queue items by state.",
+            _by_state({state.value: number for state, number in open_commands.items()}),
+        ),
+        *_family("pending_reenrollments", "gauge", "Devices that wait to enroll again.", {"": pending}),
+    ]
+    counted = call.services.metrics.counts()
+    for counter, text in _HELP.items():
+        samples = {
+            _labels(**{type(label).__name__.lower(): label.value for label in labels}): number
+            for (kind, labels), number in counted.items()
+            if kind is counter
+        }
+        lines += _family(counter.value, "counter", text, samples)
+    return Content(body="".join(f"{line}\n" for line in lines).encode(), media_type=_EXPOSITION)
+
+
+async def _answers(tx: Transaction) -> None:
+    await tx.fetch_one("SELECT 1")
+
+
+def _family(name: str, kind: str, text: str, samples: Mapping[str, int]) -> Iterable[str]:
+    yield f"# HELP mdmserver_{name} {text}"
+    yield f"# TYPE mdmserver_{name} {kind}"
+    for labels, value in samples.items():
+        yield f"mdmserver_{name}{labels} {value}"
+
+
+def _by_state(counts: Mapping[str, int]) -> dict[str, int]:
+    return {_labels(state=str(state)): number for state, number in counts.items()}
+
+
+def _labels(**labels: str) -> str:
+    """Values are ours (versions, members of enums) and need no escaping."""
+    return "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}"
+
+
+def _text(text: str, status: HTTPStatus = HTTPStatus.OK) -> Content:
+    return Content(body=f"{text}\n".encode(), media_type=_TEXT, status=status)
+
+
+ROUTES: list[AnyRoute] = [
+    Route(
+        method="GET", path="/healthz", scope=Open.PUBLIC, surface=Surface.OPERATIONS,
+        summary="Whether the process is alive", handler=healthz,
+        query=Nothing, body=Nothing, response=Content, response_media_type="text/plain",
+    ),
+    Route(
+        method="GET", path="/readyz", scope=Open.PUBLIC, surface=Surface.OPERATIONS,
+        summary="Whether storage answers", handler=readyz,
+        query=Nothing, body=Nothing, response=Content, response_media_type="text/plain",
+    ),
+    Route(
+        method="GET", path="/metrics", scope=Open.PUBLIC, surface=Surface.OPERATIONS,
+        summary="Show counters and gauges in Prometheus' text form", handler=metrics,
+        query=Nothing, body=Nothing, response=Content, response_media_type="text/plain",
+    ),
+]  # fmt: skip
