@@ -1,0 +1,155 @@
+"""`mdmserver simulate`: a fleet of simulated devices against a server, for trying it out and for load."""
+
+import asyncio
+import ipaddress
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import uvloop
+
+from mdmserver.cli.exits import Exit, Failure
+from mdmserver.cli.output import Output
+from mdmserver.cli.simulate_run import SIGNATURES, Plan, run_plan
+from mdmserver.cli.simulator_ca import CERTIFICATE_FILE, KEY_FILE
+from mdmserver.cli.state import SIMULATOR_CA_FOLDER, state_option
+from mdmserver.cli.verb import url_of
+from mdmserver.simulator.device import Habits
+from mdmserver.simulator.errors import FleetFileInvalid, ServerRefused, ServerUnreachable
+from mdmserver.simulator.facts import Platform
+from mdmserver.simulator.fleet import Pace
+
+_TOPIC = "com.apple.mgmt.External.00000000-0000-4000-8000-000000000000"
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_PERCENT = click.FloatRange(0, 100)
+
+
+def _platforms(context: click.Context, parameter: click.Parameter, value: str) -> tuple[Platform, ...]:
+    try:
+        return tuple(Platform(name.strip()) for name in value.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; known are {', '.join(Platform)}") from error
+
+
+@click.command()
+@state_option
+@click.option("--devices", type=click.IntRange(1, 1_000_000), default=10, show_default=True, help="How many.")
+@click.option("--url", help="The server; with a path, all messages go to it. [default: the one of --state]")
+@click.option("--allow-remote", is_flag=True, help="Allow a server that is not on this machine.")
+@click.option("--ca", type=_FILE, help="PEM of the CA that issues certificates. [default: STATE/simulator-ca/ca.pem]")
+@click.option("--ca-key", type=_FILE, help="Its key. [default: STATE/simulator-ca/ca.key]")
+@click.option("--server-ca", type=_FILE, help="PEM to trust for https instead of the system's CAs.")
+@click.option("--mtls", is_flag=True, help="Present the certificate in the TLS handshake instead of signing.")
+@click.option("--platforms", default=",".join(Platform), show_default=True, callback=_platforms, help="Taken in turn.")
+@click.option("--locked", type=_PERCENT, default=0, help="Percent of connects that find the device locked.")
+@click.option("--lost-replies", type=_PERCENT, default=0, help="Percent of results whose reply gets lost.")
+@click.option("--interval", type=click.FloatRange(0), default=2, show_default=True, help="Seconds between connects.")
+@click.option("--duration", type=click.FloatRange(0), help="Stop after so many seconds of connecting.")
+@click.option("--once", is_flag=True, help="Let every device connect one time, then stop.")
+@click.option("--concurrency", type=click.IntRange(1, 10_000), default=32, show_default=True, help="At the same time.")
+@click.option(
+    "--signature",
+    type=click.Choice(tuple(SIGNATURES)),
+    default="rsa-sha256",
+    show_default=True,
+    help="Kind of key and signature; rsa-sha1 is without signed attributes, as on old devices.",
+)
+@click.option("--own-keys", is_flag=True, help="One key per device instead of a few shared ones (slow to make).")
+@click.option("--fleet-file", type=_FILE, help="Keep the devices here and go on with the same ones next time.")
+@click.option("--topic", default=_TOPIC, help="Push topic that the devices name.")
+@click.option("--seed", type=int, help="The same number gives the same devices and the same behaviour.")
+@click.option("--large-lists", is_flag=True, help="Macs have hundreds of apps (130 kB per list).")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, for programs.")
+def simulate(**options: Any) -> None:
+    """Simulate devices: they enroll, connect, carry out commands and report, until Ctrl-C.
+
+    They need a CA that the server trusts: `mdmserver init --simulator-ca` makes one.
+    """
+    out = Output(as_json=options["as_json"])
+    plan = _plan(options)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            summary = run_plan(plan, runner, out)
+    except ServerUnreachable as error:
+        raise Failure(f"no server: {error}", exit_code=Exit.UNREACHABLE) from error
+    except ServerRefused as error:
+        raise Failure(_explained(error, plan)) from error
+    except FleetFileInvalid as error:
+        raise Failure(str(error), exit_code=Exit.USAGE) from error
+    except asyncio.CancelledError:
+        raise Failure("interrupted", exit_code=Exit.INTERRUPTED) from None
+    if summary.enrolled < plan.devices and summary.errors:
+        missing = plan.devices - summary.enrolled
+        raise Failure(f"{missing} of {plan.devices} devices are not enrolled{_waiting(summary.errors)}")
+
+
+def _plan(options: dict[str, Any]) -> Plan:
+    url = options["url"] or url_of(options["state"], {})
+    _check_url(url, allow_remote=options["allow_remote"])
+    folder = options["state"] / SIMULATOR_CA_FOLDER
+    if (options["ca"] is None) != (options["ca_key"] is None):
+        raise click.UsageError("--ca and --ca-key belong together")
+    if options["mtls"] and not url.startswith("https:"):
+        raise click.UsageError("--mtls needs a URL with https")
+    return Plan(
+        url=url,
+        state=options["state"],
+        devices=options["devices"],
+        authority=options["ca"] or folder / CERTIFICATE_FILE,
+        authority_key=options["ca_key"] or folder / KEY_FILE,
+        server_ca=options["server_ca"],
+        uses_mtls=options["mtls"],
+        platforms=options["platforms"],
+        signature=options["signature"],
+        has_own_keys=options["own_keys"],
+        topic=options["topic"],
+        seed=options["seed"] if options["seed"] is not None else secrets.randbits(32),
+        has_fixed_seed=options["seed"] is not None,
+        fleet_file=options["fleet_file"],
+        duration_seconds=options["duration"],
+        once=options["once"],
+        pace=Pace(
+            concurrency=options["concurrency"],
+            interval_seconds=options["interval"],
+            locked=options["locked"] / 100,
+        ),
+        habits=Habits(lost_replies=options["lost_replies"] / 100, has_many_applications=options["large_lists"]),
+    )
+
+
+def _check_url(url: str, *, allow_remote: bool) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise click.UsageError(f"{url} is not an http or https URL")
+    if not allow_remote and not _is_this_machine(parts.hostname):
+        raise click.UsageError(
+            f"{parts.hostname} is not this machine, and simulated devices would fill that server and put load on it. "
+            "If it is yours and meant for this, say --allow-remote."
+        )
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _explained(error: ServerRefused, plan: Plan) -> str:
+    if error.status != 403:
+        return str(error)
+    text = f"{error}. The server does not trust this CA: add it as device_ca ({plan.authority})."
+    if plan.has_fixed_seed or plan.fleet_file is not None:
+        text += (
+            " If it does, it knows these devices already and their re-enrollment waits for release: see "
+            "`mdmctl devices pending`, and `mdmctl devices allow-reenroll`."
+        )
+    return text
+
+
+def _waiting(errors: dict[str, int]) -> str:
+    if "status 403" not in errors:
+        return ""
+    return "; those refused with 403 may wait for release: see `mdmctl devices pending`"

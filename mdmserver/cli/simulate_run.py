@@ -1,0 +1,160 @@
+"""Runs the plan of `mdmserver simulate`: makes or loads the devices, shows how far it is, keeps them, sums up."""
+
+import asyncio
+import os
+import secrets
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from urllib.parse import urlsplit
+
+from certs import CertificateError, load_pem_certificates, load_private_key
+from mdmserver.cli.exits import Exit, Failure
+from mdmserver.cli.output import Output
+from mdmserver.cli.simulate_display import live_line, print_summary, progress
+from mdmserver.cli.state import CONFIG_FILE
+from mdmserver.clock import utc_now
+from mdmserver.config import load_config
+from mdmserver.errors import MDMError
+from mdmserver.simulator.building import DeviceBuilder
+from mdmserver.simulator.conversation import ServerAddress
+from mdmserver.simulator.device import Habits, SimulatedDevice
+from mdmserver.simulator.facts import Platform
+from mdmserver.simulator.fleet import Fleet, Pace
+from mdmserver.simulator.fleet_file import load_fleet, save_fleet
+from mdmserver.simulator.identity import MAKE_KEYS, IdentityIssuer, own_keys, shared_keys
+from mdmserver.simulator.measures import Summary, Tally
+from mdmserver.simulator.proof import ClientCertificate, MessageSignature
+from mdmserver.simulator.transport import Transport
+
+SHARED_KEYS = 8
+SIGNATURES: dict[str, tuple[str, MessageSignature]] = {
+    "rsa-sha256": ("rsa", MessageSignature()),
+    "rsa-sha1": ("rsa", MessageSignature(digest="sha1", signed_attributes=False)),
+    "rsa-sha256-noattr": ("rsa", MessageSignature(signed_attributes=False)),
+    "p256": ("p256", MessageSignature()),
+}
+"""What `--signature` may say: the kind of key, and how it signs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What the options of the command say."""
+
+    url: str
+    state: Path
+    devices: int
+    authority: Path
+    authority_key: Path
+    server_ca: Path | None
+    uses_mtls: bool
+    platforms: tuple[Platform, ...]
+    signature: str
+    has_own_keys: bool
+    topic: str
+    seed: int
+    has_fixed_seed: bool
+    fleet_file: Path | None
+    duration_seconds: float | None
+    once: bool
+    pace: Pace
+    habits: Habits
+
+
+def run_plan(plan: Plan, runner: asyncio.Runner, out: Output) -> Summary:
+    """Carry the plan out and print the summary. Raises ServerUnreachable, ServerRefused, FleetFileInvalid, Failure."""
+    tally = Tally()
+    builder = DeviceBuilder(seed=plan.seed, tally=tally, habits=plan.habits)
+    devices = _kept_devices(plan, builder)
+    tally.enrolled = sum(device.is_enrolled for device in devices)
+    if len(devices) < plan.devices:
+        numbers = range(len(devices), plan.devices)
+        issuer = _issuer(plan)
+        with progress("Certificates", len(numbers), out) as made:
+            devices += builder.draw(numbers, platforms=plan.platforms, topic=plan.topic, issuer=issuer, made=made)
+    try:
+        summary = runner.run(_simulate(plan, devices, tally, out))
+    finally:
+        if plan.fleet_file is not None:
+            save_fleet(plan.fleet_file, devices)
+    print_summary(summary, out)
+    return summary
+
+
+async def _simulate(plan: Plan, devices: list[SimulatedDevice], tally: Tally, out: Output) -> Summary:
+    stop = asyncio.Event()
+    _stop_at_interrupt(stop)
+    began = time.monotonic()
+    async with Transport(
+        _address(plan),
+        proofs=(ClientCertificate(),) if plan.uses_mtls else (SIGNATURES[plan.signature][1],),
+        server_ca=plan.server_ca,
+        took=tally.took,
+    ) as transport:
+        random = Random(plan.seed)  # noqa: S311 — chance, not secrets
+        fleet = Fleet(devices, transport, tally=tally, pace=plan.pace, random=random)
+        with progress("Enrolling", sum(not device.is_enrolled for device in devices), out) as enrolled:
+            await fleet.enroll(stop, enrolled)
+        if plan.fleet_file is not None:
+            save_fleet(plan.fleet_file, devices)
+        if plan.duration_seconds is not None:
+            asyncio.get_running_loop().call_later(plan.duration_seconds, stop.set)
+        async with live_line(tally, out):
+            await (fleet.connect_once(stop) if plan.once else fleet.run(stop))
+    return tally.summary(devices=len(devices), seconds=time.monotonic() - began)
+
+
+def _stop_at_interrupt(stop: asyncio.Event) -> None:
+    """The first Ctrl-C lets connects in progress end, the second does not wait for them."""
+    main = asyncio.current_task()
+
+    def interrupted() -> None:
+        if stop.is_set() and main is not None:
+            main.cancel()
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupted)
+
+
+def _kept_devices(plan: Plan, builder: DeviceBuilder) -> list[SimulatedDevice]:
+    if plan.fleet_file is None or not plan.fleet_file.exists():
+        return []
+    return load_fleet(plan.fleet_file, builder.build)
+
+
+def _issuer(plan: Plan) -> IdentityIssuer:
+    try:
+        authority_der = load_pem_certificates(plan.authority.read_bytes())[0]
+        authority_key = load_private_key(plan.authority_key.read_bytes())
+    except FileNotFoundError as error:
+        raise Failure(
+            f"there is no {error.filename}: `mdmserver init --simulator-ca` makes a CA for simulated devices, or name "
+            "one with --ca and --ca-key",
+            exit_code=Exit.USAGE,
+        ) from error
+    except (OSError, CertificateError) as error:
+        raise Failure(f"the CA {plan.authority} cannot be used: {error}", exit_code=Exit.USAGE) from error
+    make = MAKE_KEYS[SIGNATURES[plan.signature][0]]
+    return IdentityIssuer(
+        authority_der=authority_der,
+        authority_key=authority_key,
+        keys=own_keys(make) if plan.has_own_keys else shared_keys(make, SHARED_KEYS),
+        clock=utc_now,
+        new_serial_number=lambda: secrets.randbits(120) + 1,
+    )
+
+
+def _address(plan: Plan) -> ServerAddress:
+    """The URL as given if it has a path; otherwise the paths of the configuration in the state directory."""
+    if urlsplit(plan.url).path.strip("/"):
+        return ServerAddress(command_url=plan.url)
+    base = plan.url.rstrip("/")
+    try:
+        device = load_config(plan.state / CONFIG_FILE, os.environ).device
+    except MDMError:
+        return ServerAddress(command_url=f"{base}/mdm")
+    return ServerAddress(command_url=base + device.command_path, checkin_url=base + device.checkin_path)

@@ -1,0 +1,71 @@
+"""The certificates of simulated devices, issued by a CA that the server trusts. Sending them is `proof`.
+
+Making an RSA key takes tens of milliseconds, so that devices may share a few keys; certificates are always their own.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import cycle
+
+from certs import PrivateKey, generate_ec, generate_rsa, issue_device_certificate
+from mdmserver.clock import Clock
+
+LIFETIME = timedelta(days=365)
+CLOCK_DIFFERENCE = timedelta(minutes=5)
+
+MakeKey = Callable[[], PrivateKey]
+MAKE_KEYS: dict[str, MakeKey] = {"rsa": generate_rsa, "p256": generate_ec}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """A certificate and its key, with which a device proves who it is."""
+
+    certificate_der: bytes
+    key: PrivateKey
+
+
+class IdentityIssuer:
+    """Gives each device a certificate; raises CertificateError where the CA's key and certificate do not fit."""
+
+    def __init__(
+        self,
+        *,
+        authority_der: bytes,
+        authority_key: PrivateKey,
+        keys: Iterator[PrivateKey],
+        clock: Clock,
+        new_serial_number: Callable[[], int],
+    ) -> None:
+        self._authority_der = authority_der
+        self._authority_key = authority_key
+        self._keys = keys
+        self._clock = clock
+        self._new_serial_number = new_serial_number
+
+    def issue(self, common_name: str) -> Identity:
+        """A new certificate for the next key."""
+        key = next(self._keys)
+        now = self._clock()
+        certificate_der = issue_device_certificate(
+            authority_der=self._authority_der,
+            authority_key=self._authority_key,
+            public_key=key.public_key(),
+            common_name=common_name,
+            serial_number=self._new_serial_number(),
+            not_before=now - CLOCK_DIFFERENCE,
+            not_after=now + LIFETIME,
+        )
+        return Identity(certificate_der=certificate_der, key=key)
+
+
+def shared_keys(make: MakeKey, count: int) -> Iterator[PrivateKey]:
+    """The same `count` keys over and over, made at the first use of each."""
+    return cycle(make() for _ in range(count))
+
+
+def own_keys(make: MakeKey) -> Iterator[PrivateKey]:
+    """A new key each time."""
+    while True:
+        yield make()

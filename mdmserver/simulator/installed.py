@@ -1,0 +1,91 @@
+"""What is installed on a channel of a simulated device: profiles and apps. Commands change it through `answers`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from certs import CertificateError, parse_signed_data
+from mdmserver.protocol import ProtocolError, loads
+
+_DER_SEQUENCE = b"\x30"
+_LARGE_LIST_APPLICATIONS = 300  # about 130 kB of plist
+_APPLICATIONS = ("Calendar", "Camera", "Clock", "Mail", "Maps", "Notes", "Photos", "Reminders", "Safari", "Weather")
+
+
+class ProfileUnreadable(Exception):
+    """What came as a profile is none."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Installed:
+    """Profiles by identifier, managed apps by identifier with their configuration (None: none), settings made."""
+
+    profiles: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    applications: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    provisioning_profiles: list[bytes] = field(default_factory=list)
+
+    def install_profile(self, payload: bytes) -> None:
+        """Install or replace, by PayloadIdentifier. Raises ProfileUnreadable."""
+        try:
+            content = parse_signed_data(payload).content if payload.startswith(_DER_SEQUENCE) else payload
+            profile = loads(content or b"")
+        except (CertificateError, ProtocolError) as error:
+            raise ProfileUnreadable(str(error)) from error
+        identifier = profile.get("PayloadIdentifier")
+        if not isinstance(identifier, str) or not identifier:
+            raise ProfileUnreadable("no PayloadIdentifier")
+        self.profiles[identifier] = profile
+
+    def profile_list(self) -> list[dict[str, Any]]:
+        """The items of a ProfileList answer."""
+        return [_profile_item(identifier, profile) for identifier, profile in self.profiles.items()]
+
+
+def application_list(random: Random, *, large: bool) -> list[dict[str, Any]]:
+    """The items of an InstalledApplicationList answer: a few, or as many as a Mac full of apps has."""
+    if not large:
+        return [_application(name, f"com.apple.{name.lower()}", random) for name in _APPLICATIONS]
+    return [
+        _application(f"{_APPLICATIONS[number % len(_APPLICATIONS)]} {number}", f"com.example.app{number}", random)
+        for number in range(_LARGE_LIST_APPLICATIONS)
+    ]
+
+
+def _profile_item(identifier: str, profile: Mapping[str, Any]) -> dict[str, Any]:
+    content = profile.get("PayloadContent")
+    payloads = content if isinstance(content, list) else []
+    return {
+        **_payload_keys(profile),
+        "PayloadIdentifier": identifier,
+        "PayloadRemovalDisallowed": profile.get("PayloadRemovalDisallowed") is True,
+        "HasRemovalPasscode": False,
+        "IsEncrypted": False,
+        "IsManaged": True,
+        "PayloadContent": [
+            {"PayloadType": str(payload.get("PayloadType", "")), **_payload_keys(payload)}
+            for payload in payloads
+            if isinstance(payload, Mapping)
+        ],
+    }
+
+
+def _payload_keys(payload: Mapping[str, Any]) -> dict[str, Any]:
+    keys = ("PayloadUUID", "PayloadIdentifier", "PayloadVersion", "PayloadDisplayName", "PayloadOrganization")
+    return {key: payload[key] for key in keys if isinstance(payload.get(key), str | int)}
+
+
+def _application(name: str, identifier: str, random: Random) -> dict[str, Any]:
+    version = f"{random.randrange(1, 20)}.{random.randrange(10)}"
+    return {
+        "Identifier": identifier,
+        "Name": name,
+        "ShortVersion": version,
+        "Version": f"{version}.{random.randrange(1000)}",
+        "BundleSize": random.randrange(10**5, 10**9),
+        "DynamicSize": random.randrange(10**5),
+        "AppStoreVendable": True,
+        "BetaApp": False,
+        "IsValidated": True,
+        "Installing": False,
+    }
