@@ -19,6 +19,7 @@ from certs import (
     MalformedDER,
     TrustedCertificate,
     check_validity,
+    der,
     load_device_certificate,
 )
 from certs.device_certificate import MAX_REFUSED
@@ -128,6 +129,15 @@ def test_signature_with_unused_bits_is_no_second_form_of_a_certificate(pki: Any)
     assert changed != pki.ec256.der
 
     with pytest.raises(MalformedDER):
+        load_device_certificate(changed)
+
+
+def test_certificate_that_names_two_signature_algorithms_is_refused(pki: Any) -> None:
+    sha256, sha384 = (der.object_identifier(f"1.2.840.113549.1.1.{arc}") for arc in (11, 12))
+    at = pki.rsa.der.rindex(sha256)
+    changed = pki.rsa.der[:at] + sha384 + pki.rsa.der[at + len(sha256) :]
+
+    with pytest.raises(MalformedDER, match="two signature algorithms"):
         load_device_certificate(changed)
 
 

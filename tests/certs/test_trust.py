@@ -186,6 +186,22 @@ def test_self_signed_leaf_is_refused_even_where_it_was_configured_as_a_root(pki:
         issuer_of(trust(leaf), leaf)
 
 
+def test_configured_certificate_that_is_no_ca_is_no_device_either(pki: Any) -> None:
+    mistaken = pki.issue("Configured by mistake", issuer=pki.root)
+
+    assert issuer_of(trust(pki.root), mistaken) == "corp"
+    with pytest.raises(CertificateRefused, match="CA certificate"):
+        issuer_of(trust(pki.root, intermediates=(mistaken,)), mistaken)
+
+
+def test_key_of_a_root_under_another_name_makes_no_path(pki: Any) -> None:
+    renamed = pki.issue("Renamed Root", pki.root.key, extensions=[CA])
+    intermediate = pki.issue("Intermediate", issuer=renamed, extensions=[CA])
+
+    with pytest.raises(CertificateRefused):
+        issuer_of(trust(pki.root, intermediates=(intermediate,)), pki.issue("leaf", issuer=intermediate))
+
+
 @pytest.mark.parametrize(
     ("usages", "is_accepted"),
     [
