@@ -20,7 +20,7 @@ def loads(body: bytes, limits: PlistLimits = DEFAULT_LIMITS) -> dict[str, Any]:
     Raises PlistMalformed (BinaryPlistRefused for that form) or PlistTooLarge, nothing else."""
     check_body(body, limits)
     builder = _TreeBuilder(limits.depth)
-    parser = make_parser()
+    parser = make_parser(body)
     # Text goes straight into the list, without a Python frame; the tag that follows decides what it was.
     parser.CharacterDataHandler = builder.texts.append
     parser.StartElementHandler = builder.start
@@ -35,11 +35,13 @@ def loads(body: bytes, limits: PlistLimits = DEFAULT_LIMITS) -> dict[str, Any]:
     return builder.root
 
 
-def make_parser() -> expat.XMLParserType:
-    """An expat parser for UTF-8 that refuses internal subsets and entities and has no handlers for content."""
+def make_parser(body: bytes) -> expat.XMLParserType:
+    """An expat parser for this body that refuses internal subsets and entities and has no handlers for content."""
     parser = expat.ParserCreate("utf-8")
     parser.buffer_text = True
-    parser.StartDoctypeDeclHandler = _refuse_internal_subset
+    # Every body has a document type, few have the bracket of a subset, and the handler costs as much as two values.
+    if b"[" in body:
+        parser.StartDoctypeDeclHandler = _refuse_internal_subset
     parser.SkippedEntityHandler = _refuse_entity
     return parser
 
@@ -73,8 +75,9 @@ class _TreeBuilder:
                 raise PlistMalformed(f"<{name}> inside a value or with attributes")
             self._in_scalar = True
         elif name == "plist":
-            if self._in_plist:
-                raise PlistMalformed("<plist> inside <plist>")
+            # An entity in an attribute is not reported by expat; it leaves nothing behind.
+            if self._in_plist or (attributes and not attributes.get("version")):
+                raise PlistMalformed("<plist> inside <plist> or without its version")
             self._in_plist = True
         else:
             self._start_container(name, attributes)
@@ -123,8 +126,9 @@ class _TreeBuilder:
         self._container, self._key = added, None
 
     def _end_container(self, name: str) -> None:
-        self._refuse_stray_text()
-        self.texts.clear()
+        if self.texts:
+            self._refuse_stray_text()
+            self.texts.clear()
         if name == "plist":
             return
         if self._key is not None:

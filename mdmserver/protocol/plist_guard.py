@@ -48,7 +48,8 @@ def check_body(body: bytes, limits: PlistLimits) -> None:
         raise PlistTooLarge(f"more than {limits.lines} lines")
     if size > limits.references and body.count(b"&") > limits.references:
         raise PlistTooLarge(f"more than {limits.references} references")
-    check_tags(body, limits)
+    if size > LONGEST_TAG or size > limits.aside_bytes:
+        check_tags(body, limits)
 
 
 def check_encoding(body: bytes) -> None:
@@ -63,8 +64,7 @@ def check_encoding(body: bytes) -> None:
 def check_tags(body: bytes, limits: PlistLimits) -> None:
     """Raises PlistMalformed for a tag over 1 KiB, which would keep expat busy for seconds, and PlistTooLarge for
     asides of more than the limit."""
-    size = len(body)
-    if size > limits.aside_bytes and sum(end - start for start, end in _asides(body)) > limits.aside_bytes:
+    if len(body) > limits.aside_bytes and _has_asides_over(body, limits.aside_bytes):
         raise PlistTooLarge(f"more than {limits.aside_bytes} bytes of comments and the like")
     # What looks like such a tag is harmless inside a comment or a CDATA section.
     if _has_long_tag(body) and _has_long_tag(_without_asides(body)):
@@ -81,6 +81,15 @@ def _has_long_tag(body: bytes) -> bool:
                 return True
             following = body.find(b"<", at + LONGEST_TAG)
         at = following
+    return False
+
+
+def _has_asides_over(body: bytes, longest: int) -> bool:
+    total = 0
+    for start, end in _asides(body):
+        total += end - start
+        if total > longest:
+            return True
     return False
 
 

@@ -36,12 +36,13 @@ def scan_root_strings(body: bytes, *, keys: Collection[str] = ROOT_KEYS) -> dict
 
     Limits on depth and number do not apply; a key given twice is a fault; strings over 4096 characters are left
     out. A tag over 1 KiB anywhere, or no XML at all, gives an empty dictionary. Never raises for any bytes."""
-    scanner = _RootScanner(keys)
+    scanner = _RootScanner(body, keys)
     try:
         check_encoding(body)
         check_tags(body, DEFAULT_LIMITS)
         for at in range(0, len(body), _PIECE_BYTES):
-            scanner.parser.Parse(body[at : at + _PIECE_BYTES])
+            piece = body[at : at + _PIECE_BYTES]
+            scanner.parser.Parse(piece, at + len(piece) == len(body))
     except (ProtocolError, expat.ExpatError):
         pass
     return scanner.found
@@ -50,9 +51,9 @@ def scan_root_strings(body: bytes, *, keys: Collection[str] = ROOT_KEYS) -> dict
 class _RootScanner:
     """Listens to text only directly below the root dictionary; below that it only counts how deep it is."""
 
-    def __init__(self, keys: Collection[str]) -> None:
+    def __init__(self, body: bytes, keys: Collection[str]) -> None:
         self.found: dict[str, str] = {}
-        self.parser = make_parser()
+        self.parser = make_parser(body)
         self._keys = frozenset(keys)
         self._seen: set[str] = set()
         self._path: list[str] = []
