@@ -21,6 +21,7 @@ FIELDS = frozenset(
     {
         "event",
         "code",
+        "error",
         "reason",
         "request_id",
         "listener",
@@ -45,6 +46,8 @@ FIELDS = frozenset(
         "key_id",
         "actor",
         "count",
+        "batch",
+        "job",
         "path",
         "host",
         "port",
@@ -75,7 +78,11 @@ class JSONFormatter(logging.Formatter):
             **fields_of(record),
         }
         if (error := _error_of(record)) is not None:
-            entry["error"] = {"type": type(error).__qualname__, "message": _said_by(error), "frames": _frames(error)}
+            entry["exception"] = {
+                "type": type(error).__qualname__,
+                "message": _said_by(error),
+                "frames": _frames(error),
+            }
         return escaped_json(msgspec.json.encode(entry).decode())
 
 

@@ -60,15 +60,17 @@ class APIClient:
         """Raises APIError."""
         return await self._request("DELETE", path)
 
-    async def items(self, *path: str, query: Query | None = None, limit: int | None) -> tuple[list[Any], bool]:
-        """Up to `limit` items (None: all of them), page after page, and whether there are more. Raises APIError."""
+    async def items(
+        self, *path: str, query: Query | None = None, limit: int | None, page: int = _PAGE
+    ) -> tuple[list[Any], bool]:
+        """Up to `limit` items (None: all of them), `page` at a time, and whether there are more. Raises APIError."""
         found: list[Any] = []
         cursor: str | None = None
         while limit is None or len(found) < limit:
-            size = _PAGE if limit is None else min(_PAGE, limit - len(found))
-            page = await self.get(*path, query={**(query or {}), "limit": size, "cursor": cursor})
-            found += page["items"]
-            cursor = page.get("next_cursor")
+            size = page if limit is None else min(page, limit - len(found))
+            answer = await self.get(*path, query={**(query or {}), "limit": size, "cursor": cursor})
+            found += answer["items"]
+            cursor = answer["next_cursor"]
             if cursor is None:
                 return found, False
         return found, True

@@ -6,12 +6,13 @@ import click
 
 from mdmserver.cli.client import APIClient
 from mdmserver.cli.output import Output
-from mdmserver.cli.references import resolve, resolve_all
 from mdmserver.cli.send import send
 from mdmserver.cli.verb import api_verb
+from mdmserver.cli.waiting import counts_of
 from mdmserver.commands.model import ItemState
 
 _STATES = click.Choice([state.value for state in ItemState])
+_RESULTS_AT_ONCE = 20
 _TIMES = ("created_at", "not_before", "expires_at")
 
 
@@ -53,8 +54,7 @@ async def show(api: APIClient, out: Output, uuid: str) -> None:
         return
     progress = found.pop("progress")
     out.facts({name.replace("_", " "): out.when(at) if name in _TIMES and at else at for name, at in found.items()})
-    counts = [(state, number) for state, number in progress["counts"].items() if number]
-    out.table(("STATE", "DEVICES"), counts)
+    out.table(("STATE", "DEVICES"), list(counts_of(progress).items()))
     out.say(f"{progress['finished']} of {progress['total']} finished")
 
 
@@ -92,9 +92,9 @@ async def targets(api: APIClient, out: Output, uuid: str, state: str | None, lim
 async def results(api: APIClient, out: Output, uuid: str, reference: str | None, limit: int) -> None:
     """Show what devices answered, as JSON: that is what results are."""
     if reference is None:
-        items, has_more = await api.items("commands", uuid, "results", limit=limit)
+        items, has_more = await api.items("commands", uuid, "results", limit=limit, page=_RESULTS_AT_ONCE)
     else:
-        target = await api.get("commands", uuid, "targets", await resolve(api, reference))
+        target = await api.get("commands", uuid, "targets", reference)
         items, has_more = [found for found in [target["result"]] if found is not None], False
     out.json({"items": items, "has_more": has_more})
     if not items:
@@ -109,7 +109,7 @@ async def results(api: APIClient, out: Output, uuid: str, reference: str | None,
 @api_verb
 async def why(api: APIClient, out: Output, uuid: str, reference: str) -> None:
     """Say why a command is not done yet on a device, or how it ended."""
-    found = await api.get("commands", uuid, "targets", await resolve(api, reference))
+    found = await api.get("commands", uuid, "targets", reference)
     if out.as_json:
         out.json(found)
         return
@@ -126,7 +126,7 @@ async def why(api: APIClient, out: Output, uuid: str, reference: str) -> None:
 @api_verb
 async def cancel(api: APIClient, out: Output, uuid: str, references: tuple[str, ...]) -> None:
     """Cancel a command where it is not finished. One that is out at a device may yet be done."""
-    body = {"targets": await resolve_all(api, references)} if references else {}
+    body = {"targets": list(references)} if references else {}
     answer = await api.post("commands", uuid, "cancel", body=body)
     if out.as_json:
         out.json(answer)

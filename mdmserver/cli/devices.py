@@ -7,7 +7,6 @@ import click
 
 from mdmserver.cli.client import APIClient
 from mdmserver.cli.output import Output
-from mdmserver.cli.references import name_of, resolve
 from mdmserver.cli.verb import api_verb
 from mdmserver.devices.model import EnrollmentState
 from mdmserver.protocol import EnrollmentType
@@ -48,7 +47,7 @@ async def list_devices(
 @api_verb
 async def show(api: APIClient, out: Output, reference: str) -> None:
     """Show one enrollment."""
-    item = await api.get("enrollments", await resolve(api, reference))
+    item = await api.get("enrollments", reference)
     if out.as_json:
         out.json(item)
         return
@@ -63,7 +62,7 @@ async def show(api: APIClient, out: Output, reference: str) -> None:
 @api_verb
 async def timeline(api: APIClient, out: Output, reference: str, limit: int) -> None:
     """Show what happened to an enrollment."""
-    found = await api.get("enrollments", await resolve(api, reference), "timeline", query={"limit": limit})
+    found = await api.get("enrollments", reference, "timeline", query={"limit": limit})
     if out.as_json:
         out.json(found)
         return
@@ -78,7 +77,7 @@ async def timeline(api: APIClient, out: Output, reference: str, limit: int) -> N
 @api_verb
 async def list_commands(api: APIClient, out: Output, reference: str, state: str | None, limit: int) -> None:
     """List the commands of an enrollment."""
-    path = ("enrollments", await resolve(api, reference), "commands")
+    path = ("enrollments", reference, "commands")
     items, has_more = await api.items(*path, query={"state": state}, limit=limit)
     if out.as_json:
         out.json({"items": items, "has_more": has_more})
@@ -101,9 +100,8 @@ async def list_commands(api: APIClient, out: Output, reference: str, state: str 
 @api_verb
 async def clear_queue(api: APIClient, out: Output, reference: str, yes: bool) -> None:
     """Cancel every open command of an enrollment."""
-    enrollment = await resolve(api, reference)
-    _ask(f"Every open command of {enrollment} is cancelled.", yes=yes, out=out)
-    answer = await api.delete("enrollments", enrollment, "commands")
+    _ask(f"Every open command of {reference} is cancelled.", yes=yes, out=out)
+    answer = await api.delete("enrollments", reference, "commands")
     if out.as_json:
         out.json(answer)
         return
@@ -136,10 +134,10 @@ async def pending(api: APIClient, out: Output) -> None:
 @api_verb
 async def allow_reenroll(api: APIClient, out: Output, reference: str, yes: bool) -> None:
     """Let a device that is known enroll again with a new certificate."""
-    item = await api.get("enrollments", await resolve(api, reference))
+    item = await api.get("enrollments", reference)
     _ask(
-        f"{name_of(item)} ({item['id']}, {item['state']}) may enroll once more with a certificate that this server has "
-        "not seen before.\nWhen it does, that begins a new life: its queue, push token, stored tokens and users are "
+        f"{_name_of(item)} ({item['id']}, {item['state']}) may enroll once more with a certificate that this server "
+        "has not seen.\nWhen it does, that begins a new life: its queue, push token, stored tokens and users are "
         "cleared,\nand the certificate it had is refused. Be sure that it is the device that asks.",
         yes=yes,
         out=out,
@@ -148,7 +146,11 @@ async def allow_reenroll(api: APIClient, out: Output, reference: str, yes: bool)
     if out.as_json:
         out.json(answer)
         return
-    out.say(f"{name_of(item)} may enroll again")
+    out.say(f"{_name_of(item)} may enroll again")
+
+
+def _name_of(item: dict[str, Any]) -> str:
+    return str(item["serial_number"] or item["device_name"] or item["id"])
 
 
 def _row(item: dict[str, Any], out: Output) -> tuple[object, ...]:

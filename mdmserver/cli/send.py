@@ -11,7 +11,7 @@ from mdmserver.cli.client import APIClient, Missing, Unreachable
 from mdmserver.cli.exits import Exit, Failure
 from mdmserver.cli.output import Output
 from mdmserver.cli.payload import payload_of
-from mdmserver.cli.references import read_references, resolve_all
+from mdmserver.cli.references import read_references, target_ids
 from mdmserver.cli.times import Duration, Moment, rfc3339
 from mdmserver.cli.verb import api_verb
 from mdmserver.cli.waiting import wait_and_report
@@ -92,7 +92,7 @@ async def _targets(
     named = [*references, *(read_references(to_file) if to_file else [])]
     if not named:
         raise click.UsageError(f"there is no device in {to_file}")
-    return {"targets": await resolve_all(api, named)}
+    return {"targets": await target_ids(api, named)}
 
 
 async def _queue(api: APIClient, body: dict[str, Any], key: str, out: Output) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def url_of(state: Path, environment: Mapping[str, str]) -> str:
 
 def reachable(host: str) -> str:
     """The host of a listener as a client on this machine writes it in a URL."""
-    own = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104
+    own = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104  # compared, not bound
     return f"[{own}]" if ":" in own else own
 
 

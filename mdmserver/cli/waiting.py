@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from mdmserver.cli.output import Output
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 1.0
 _SHOWN = 20
 _GOOD = "acknowledged"
-Show = Callable[[dict[str, Any]], None]
+Show = Callable[[Mapping[str, int]], None]
 
 
 async def wait_and_report(
@@ -28,16 +28,16 @@ async def wait_and_report(
     except asyncio.CancelledError:  # what Ctrl-C does to the task
         message = f"not waiting any longer; the command stays queued. Look with: mdmctl commands show {uuid}"
         raise Failure(message, exit_code=Exit.INTERRUPTED) from None
-    others = await _others(api, uuid) if progress["counts"].get(_GOOD, 0) < progress["total"] else []
+    others = await _others(api, uuid) if progress.get(_GOOD, 0) < progress["total"] else []
     if out.as_json:
         out.json({**queued, "progress": progress, "not_acknowledged": others})
     else:
         _show(out, progress, others)
-    if progress["counts"].get(_GOOD, 0) < progress["total"] or queued["refused"]:
+    if progress.get(_GOOD, 0) < progress["total"] or queued["refused"]:
         raise Failure(_missing(progress, queued), exit_code=Exit.NOT_ALL_SUCCEEDED)
 
 
-async def _wait(api: APIClient, out: Output, uuid: str, seconds: float) -> dict[str, Any]:
+async def _wait(api: APIClient, out: Output, uuid: str, seconds: float) -> dict[str, int]:
     until, pause = time.monotonic() + seconds, _FIRST_PAUSE
     with _shown(out) as show:
         while True:
@@ -50,15 +50,20 @@ async def _wait(api: APIClient, out: Output, uuid: str, seconds: float) -> dict[
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
-async def _progress(api: APIClient, uuid: str, *, give_up: bool) -> dict[str, Any] | None:
+async def _progress(api: APIClient, uuid: str, *, give_up: bool) -> dict[str, int] | None:
     """None when the server did not answer and may yet: it may be restarting, and the command is safe."""
     try:
-        found: dict[str, Any] = (await api.get("commands", uuid))["progress"]
+        found: dict[str, int] = (await api.get("commands", uuid))["progress"]
     except Unreachable:
         if give_up:
             raise
         return None
     return found
+
+
+def counts_of(progress: Mapping[str, int]) -> dict[str, int]:
+    """How many targets are in each state that any is in."""
+    return {state: number for state, number in progress.items() if number and state not in ("total", "finished")}
 
 
 @contextmanager
@@ -70,10 +75,8 @@ def _shown(out: Output) -> Iterator[Show]:
     with Progress(*columns, console=out.errors, transient=True) as bar:
         task = bar.add_task("waiting", total=None)
 
-        def show(progress: dict[str, Any]) -> None:
-            bar.update(
-                task, total=progress["total"], completed=progress["finished"], description=_counts(progress["counts"])
-            )
+        def show(progress: Mapping[str, int]) -> None:
+            bar.update(task, total=progress["total"], completed=progress["finished"], description=_words(progress))
 
         yield show
 
@@ -81,9 +84,9 @@ def _shown(out: Output) -> Iterator[Show]:
 def _line_per_change(out: Output) -> Show:
     last = ""
 
-    def show(progress: dict[str, Any]) -> None:
+    def show(progress: Mapping[str, int]) -> None:
         nonlocal last
-        line = f"{progress['finished']} of {progress['total']} finished: {_counts(progress['counts'])}"
+        line = f"{progress['finished']} of {progress['total']} finished: {_words(progress)}"
         if line != last:
             out.say(line)
             last = line
@@ -107,23 +110,21 @@ async def _explained(api: APIClient, uuid: str, item: dict[str, Any]) -> dict[st
     return {"id": item["id"], "state": item["state"], "explanation": detail["explanation"]}
 
 
-def _show(out: Output, progress: dict[str, Any], others: list[dict[str, Any]]) -> None:
-    counts = {state: number for state, number in progress["counts"].items() if number}
-    out.table(("STATE", "DEVICES"), list(counts.items()))
+def _show(out: Output, progress: Mapping[str, int], others: list[dict[str, Any]]) -> None:
+    out.table(("STATE", "DEVICES"), list(counts_of(progress).items()))
     if others:
         out.table(("DEVICE", "STATE", "WHY"), [(o["id"], o["state"], o["explanation"]["text"]) for o in others])
-    missing = progress["total"] - progress["counts"].get(_GOOD, 0) - len(others)
+    missing = progress["total"] - progress.get(_GOOD, 0) - len(others)
     if missing > 0:
         out.say(f"and {missing} more")
 
 
-def _missing(progress: dict[str, Any], queued: dict[str, Any]) -> str:
-    counts = progress["counts"]
+def _missing(progress: Mapping[str, int], queued: dict[str, Any]) -> str:
     refused = f"; {len(queued['refused'])} were refused" if queued["refused"] else ""
     unfinished = progress["total"] - progress["finished"]
     waiting = f"; {unfinished} have not answered yet, the command stays queued for them" if unfinished else ""
-    return f"{counts.get(_GOOD, 0)} of {progress['total']} acknowledged{refused}{waiting}"
+    return f"{progress.get(_GOOD, 0)} of {progress['total']} acknowledged{refused}{waiting}"
 
 
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{number} {state}" for state, number in counts.items() if number) or "nothing"
+def _words(progress: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {state}" for state, number in counts_of(progress).items()) or "nothing"

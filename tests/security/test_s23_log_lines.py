@@ -1,16 +1,20 @@
 """S23: no string of a device becomes a log line unescaped, and only allow-listed fields are written."""
 
+import ast
 import io
 import json
 import logging
 import sqlite3
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import mdmserver
 from mdmserver.errors import Invalid
-from mdmserver.logs import LONGEST_VALUE, JSONFormatter, LineQueue, TextFormatter, logging_to
+from mdmserver.logs import FIELDS, LONGEST_VALUE, JSONFormatter, LineQueue, TextFormatter, logging_to
 from mdmserver.secret import Secret
 
 HOSTILE = {
@@ -185,3 +189,18 @@ def test_a_stuck_stream_never_makes_a_caller_wait_and_the_loss_is_told() -> None
 
     messages = [json.loads(line)["message"] for line in stream.getvalue().splitlines()]
     assert messages == ["first", "8 log lines were dropped", "line 0", "line 1"]
+
+
+def test_every_extra_field_that_our_code_logs_is_on_the_list() -> None:
+    package = Path(mdmserver.__file__).parent
+
+    used = {field for path in package.rglob("*.py") for field in extra_fields(ast.parse(path.read_text()))}
+
+    assert used
+    assert used <= FIELDS
+
+
+def extra_fields(module: ast.Module) -> Iterator[str]:
+    for node in ast.walk(module):
+        if isinstance(node, ast.keyword) and node.arg == "extra" and isinstance(node.value, ast.Dict):
+            yield from (str(key.value) for key in node.value.keys if isinstance(key, ast.Constant))
