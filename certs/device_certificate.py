@@ -31,8 +31,10 @@ _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceCertificate:
-    """A certificate with a key that devices may have; `fingerprint` is SHA-256, names are RFC 4514.
+    """A certificate with a key that devices may have; names are RFC 4514.
 
+    `fingerprint` is SHA-256 over the part that is signed (tbsCertificate), not over the whole: whoever holds an
+    ECDSA-signed certificate can write its signature another way (s as n-s), and would else return as a stranger.
     `signer_names` are the elements by which a CMS signer may name it.
     """
 
@@ -115,7 +117,7 @@ def load_device_certificate(der: bytes) -> DeviceCertificate:
         certificate = x509.load_der_x509_certificate(der)
         return DeviceCertificate(
             der=der,
-            fingerprint=hashlib.sha256(der).digest(),
+            fingerprint=hashlib.sha256(parts.signed).digest(),
             subject=certificate.subject.rfc4514_string(),
             issuer=certificate.issuer.rfc4514_string(),
             issuer_der=parts.issuer_der,

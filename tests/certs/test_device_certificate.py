@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from certs import (
     CertificateCache,
@@ -23,19 +24,43 @@ from certs import (
     load_device_certificate,
 )
 from certs.device_certificate import MAX_REFUSED
+from tests.certs.conftest import CA
+
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+ECDSA_WITH_SHA256 = der.sequence(der.object_identifier("1.2.840.10045.4.3.2"))
 
 
 def test_parts_of_a_certificate_are_told(pki: Any) -> None:
     certificate = load_device_certificate(pki.rsa.der)
 
     assert certificate.der == pki.rsa.der
-    assert certificate.fingerprint == hashlib.sha256(pki.rsa.der).digest()
+    assert certificate.fingerprint == hashlib.sha256(pki.rsa.certificate.tbs_certificate_bytes).digest()
     assert (certificate.subject, certificate.issuer) == ("CN=rsa-device", "CN=Device Root")
     assert certificate.issuer_der == pki.root.certificate.subject.public_bytes()
     assert certificate.serial_number == pki.rsa.certificate.serial_number
     assert certificate.not_before == datetime(2024, 1, 1, tzinfo=UTC)
     assert certificate.not_after == datetime(2044, 1, 1, tzinfo=UTC)
     assert certificate.public_key == pki.rsa.key.public_key()
+
+
+def test_ecdsa_signature_written_another_way_leaves_the_fingerprint_as_it_is(pki: Any) -> None:
+    authority = pki.issue("EC Root", ec.generate_private_key(ec.SECP256R1()), extensions=[CA])
+    leaf = pki.issue("leaf", issuer=authority)
+    original = leaf.certificate.signature
+    r, s = decode_dss_signature(original)
+    twin = encode_dss_signature(r, P256_ORDER - s)
+    written_again = der.sequence(
+        leaf.certificate.tbs_certificate_bytes,
+        ECDSA_WITH_SHA256,
+        der.element(0x03, b"\x00" + twin),
+    )
+    trust = DeviceTrust([DeviceAuthority(name="ec", roots=(authority.der,))])
+
+    stranger = load_device_certificate(written_again)
+
+    assert trust.issuer_of(stranger) == "ec"
+    assert written_again != leaf.der
+    assert stranger.fingerprint == load_device_certificate(leaf.der).fingerprint
 
 
 @pytest.mark.parametrize("bits", [1024, 4096])
