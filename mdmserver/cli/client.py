@@ -1,5 +1,6 @@
 """The API as the CLI calls it: JSON in and out, problem+json turned into typed errors. It decides nothing."""
 
+import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -14,6 +15,8 @@ from yarl import URL
 from mdmserver.secret import Secret
 
 PREFIX = "/api/v1"
+NOT_CONNECTED = "not_connected"
+"""The code of Unreachable when nothing was sent."""
 _PAGE = 500
 Query = Mapping[str, str | int | bool | None]
 
@@ -91,9 +94,11 @@ class APIClient:
                 method, _url(self.url, path, query), data=data, headers=sent, allow_redirects=False
             ) as response:
                 return _answer(response.status, response.reason, await response.read())
+        except aiohttp.ClientConnectorError as error:
+            raise Unreachable(f"{self.url} cannot be reached: {_reason(error)}", code=NOT_CONNECTED) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             why = str(error) or type(error).__name__
-            raise Unreachable(f"{self.url} cannot be reached: {why}", code="unreachable") from error
+            raise Unreachable(f"{self.url} did not answer: {why}", code="no_answer") from error
 
 
 @asynccontextmanager
@@ -115,6 +120,11 @@ def _url(url: str, path: tuple[str, ...], query: Query | None) -> URL:
     pairs = [(name, _text(value)) for name, value in (query or {}).items() if value is not None]
     quoted = "/".join(quote(part, safe="") for part in path)
     return URL(f"{url}{PREFIX}/{quoted}" + (f"?{urlencode(pairs)}" if pairs else ""), encoded=True)
+
+
+def _reason(error: aiohttp.ClientConnectorError) -> str:
+    number = error.os_error.errno
+    return os.strerror(number) if number is not None and number > 0 else str(error.os_error)
 
 
 def _text(value: str | int | bool) -> str:

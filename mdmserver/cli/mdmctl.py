@@ -43,3 +43,7 @@ def main(
     from mdmserver.cli.verb import Server, key_from  # brings the HTTP client: not needed for --help
 
     context.obj = Server(state=state, url=url, key=key_from(key_file, key, os.environ), ca_file=ca_file)
+
+
+if __name__ == "__main__":
+    main(prog_name="mdmctl")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mdmserver.cli.client import APIClient, Missing, Unreachable
+from mdmserver.cli.client import NOT_CONNECTED, APIClient, Missing, Unreachable
 from mdmserver.cli.exits import Exit, Failure
 from mdmserver.cli.output import Output
 from mdmserver.cli.payload import payload_of
@@ -99,7 +99,9 @@ async def _queue(api: APIClient, body: dict[str, Any], key: str, out: Output) ->
     try:
         return await api.post("commands", body=body, headers={"Idempotency-Key": key})
     except Unreachable as error:
-        message = f"{error}\nIt may or may not be queued: repeat it with --idempotency-key {key}"
+        if error.code == NOT_CONNECTED:
+            raise
+        message = f"{error}; it may or may not be queued, so repeat it with --idempotency-key {key}"
         raise Failure(message, exit_code=Exit.UNREACHABLE) from error
     except Missing as error:
         _say_refused(out, error.body.get("refused", {}))
