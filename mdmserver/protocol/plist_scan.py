@@ -7,7 +7,7 @@ before it is returned.
 from collections.abc import Collection
 from xml.parsers import expat
 
-from mdmserver.protocol.errors import PlistMalformed, ProtocolError
+from mdmserver.protocol.errors import PlistMalformed, PlistTooLarge, ProtocolError
 from mdmserver.protocol.plist import make_parser
 from mdmserver.protocol.plist_guard import DEFAULT_LIMITS, check_encoding, check_tags
 
@@ -26,6 +26,7 @@ ROOT_KEYS = frozenset(
     }
 )
 LONGEST_ROOT_STRING = 4096
+MOST_ROOT_ELEMENTS = 10_000
 
 # Between two pieces other threads get the interpreter; small enough for that, large enough for few calls.
 _PIECE_BYTES = 131_072
@@ -34,8 +35,9 @@ _PIECE_BYTES = 131_072
 def scan_root_strings(body: bytes, *, keys: Collection[str] = ROOT_KEYS) -> dict[str, str]:
     """The string values of those `keys` of the root dictionary that stand before the first fault.
 
-    Limits on depth and number do not apply; a key given twice is a fault; strings over 4096 characters are left
-    out. A tag over 1 KiB anywhere, or no XML at all, gives an empty dictionary. Never raises for any bytes."""
+    Limits on depth and number do not apply below the root, which may have 10,000 elements; a key given twice is a
+    fault; strings over 4096 characters are left out. A tag over 1 KiB anywhere, or no XML at all, gives an empty
+    dictionary. Never raises for any bytes."""
     scanner = _RootScanner(body, keys)
     try:
         check_encoding(body)
@@ -59,6 +61,7 @@ class _RootScanner:
         self._path: list[str] = []
         self._texts: list[str] = []
         self._key: str | None = None
+        self._root_elements = 0
         self._levels_inside = 0
         self._listen()
 
@@ -68,18 +71,26 @@ class _RootScanner:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         depth = len(self._path)
-        if depth < 2 and name != ("plist", "dict")[depth]:
+        if depth == 2:
+            self._start_in_root(name)
+        elif depth > 2:
+            raise PlistMalformed("an element inside a value")
+        elif name == ("plist", "dict")[depth]:
+            self._path.append(name)
+        else:
             raise PlistMalformed("not a plist with a dictionary as its root")
-        if depth == 2 and name in ("dict", "array"):
+
+    def _start_in_root(self, name: str) -> None:
+        self._root_elements += 1
+        if self._root_elements > MOST_ROOT_ELEMENTS:
+            raise PlistTooLarge("too many elements in the root")
+        if name in ("dict", "array"):
             self._key = None
+            self._levels_inside = 1
             self.parser.StartElementHandler = self._start_inside
             self.parser.EndElementHandler = self._end_inside
-            self._levels_inside = 1
-            return
-        if depth == 3:
-            raise PlistMalformed("an element inside a value")
-        self._path.append(name)
-        if depth == 2:
+        else:
+            self._path.append(name)
             self._texts.clear()
             self.parser.CharacterDataHandler = self._texts.append
 

@@ -69,6 +69,12 @@ def test_a_string_of_more_than_4096_characters_is_left_out() -> None:
     assert scan_root_strings(body) == {"Status": "y" * 4096}
 
 
+def test_a_root_of_too_many_elements_is_given_up() -> None:
+    keys = b"".join(b"<key>%d</key><true/>" % number for number in range(5001))
+
+    assert scan_root_strings(HEAD + keys + UDID + TAIL) == FOUND
+
+
 def test_values_across_pieces_of_the_body_stay_whole() -> None:
     padding = b"<key>Padding</key><data>" + b"QUFB" * 100_000 + b"</data>"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml  # type: ignore[import-untyped]  # PyYAML has no types
 
 from mdmserver.protocol import (
     DESTRUCTIVE_REQUEST_TYPES,
