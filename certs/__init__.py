@@ -14,7 +14,7 @@ from certs.device_certificate import (
     check_validity,
     load_device_certificate,
 )
-from certs.device_signature import sign_device_message, verify_device_signature
+from certs.device_signature import DeviceSigner, sign_device_message, verify_device_signature
 from certs.errors import (
     CertificateError,
     CertificateExpired,
@@ -43,6 +43,7 @@ __all__ = [
     "CurveName",
     "DeviceAuthority",
     "DeviceCertificate",
+    "DeviceSigner",
     "DeviceTrust",
     "HeaderMalformed",
     "MalformedDER",

@@ -24,6 +24,7 @@ from certs.keys import PrivateKey
 
 MAX_DECODED_BYTES = 12 * 1024
 _ONLY_DATA = der.set_of(DATA)
+_CONTENT_TYPE_IS_DATA = der.sequence(CONTENT_TYPE, _ONLY_DATA)
 _MAX_ENCODED_CHARACTERS = (MAX_DECODED_BYTES + 2) // 3 * 4
 
 
@@ -47,6 +48,38 @@ def verify_device_signature(header: str, body: bytes, certificates: CertificateC
     return certificates.trusted(signer)
 
 
+class DeviceSigner:
+    """Makes the header value with which one device proves its bodies; what is the same in all is encoded once."""
+
+    def __init__(
+        self, certificate_der: bytes, key: PrivateKey, *, digest: str = "sha256", signed_attributes: bool = True
+    ) -> None:
+        self._key = key
+        self._digest = Digest(digest)
+        self._has_attributes = signed_attributes
+        fields = read_certificate(certificate_der)
+        identifier = digest_identifier(self._digest)
+        name = signer_names(fields.issuer_der, fields.serial_number, None)[0]
+        self._signer_begins = der.integer(1) + name + identifier
+        self._signature_identifier = signature_identifier(key, self._digest)
+        certificates = der.explicit(0, certificate_der)
+        self._message_begins = der.integer(1) + der.set_of(identifier) + der.sequence(DATA) + certificates
+
+    def sign(self, body: bytes) -> str:
+        """The header value for this body."""
+        attributes = _attributes(body, self._digest) if self._has_attributes else b""
+        signature = sign(self._key, der.element(0x31, attributes) if attributes else body, self._digest)
+        signer = der.sequence(
+            self._signer_begins,
+            der.explicit(0, attributes) if attributes else b"",
+            self._signature_identifier,
+            der.octet_string(signature),
+        )
+        signed_data = der.sequence(self._message_begins, der.set_of(signer))
+        message = der.sequence(SIGNED_DATA, der.explicit(0, signed_data))
+        return binascii.b2a_base64(message, newline=False).decode("ascii")
+
+
 def sign_device_message(
     body: bytes,
     certificate_der: bytes,
@@ -56,27 +89,7 @@ def sign_device_message(
     signed_attributes: bool = True,
 ) -> str:
     """The header value with which a device proves that this body is its own."""
-    algorithm = Digest(digest)
-    attributes = _attributes(body, algorithm) if signed_attributes else b""
-    signature = sign(key, der.element(0x31, attributes) if attributes else body, algorithm)
-    fields = read_certificate(certificate_der)
-    signer = der.sequence(
-        der.integer(1),
-        signer_names(fields.issuer_der, fields.serial_number, None)[0],
-        digest_identifier(algorithm),
-        der.explicit(0, attributes) if attributes else b"",
-        signature_identifier(key, algorithm),
-        der.octet_string(signature),
-    )
-    signed_data = der.sequence(
-        der.integer(1),
-        der.set_of(digest_identifier(algorithm)),
-        der.sequence(DATA),
-        der.explicit(0, certificate_der),
-        der.set_of(signer),
-    )
-    message = der.sequence(SIGNED_DATA, der.explicit(0, signed_data))
-    return binascii.b2a_base64(message, newline=False).decode("ascii")
+    return DeviceSigner(certificate_der, key, digest=digest, signed_attributes=signed_attributes).sign(body)
 
 
 def _decoded(header: str) -> bytes:
@@ -127,7 +140,7 @@ def _signed_message(signed: SignedData, body: bytes) -> bytes:
 def _attributes(body: bytes, algorithm: Digest) -> bytes:
     digest = hashed(body, algorithm)
     attributes = (
-        der.sequence(CONTENT_TYPE, der.set_of(DATA)),
+        _CONTENT_TYPE_IS_DATA,
         der.sequence(MESSAGE_DIGEST, der.set_of(der.octet_string(digest))),
     )
     return b"".join(sorted(attributes))
