@@ -5,11 +5,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
-from typing import Protocol
 
 import aiohttp
 
 from mdmserver.simulator.errors import ReplyLost, ServerUnreachable
+from mdmserver.simulator.proof import Prover
 
 
 class Endpoint(StrEnum):
@@ -17,6 +17,17 @@ class Endpoint(StrEnum):
 
     COMMAND = "application/x-apple-aspen-mdm; charset=UTF-8"
     CHECKIN = "application/x-apple-aspen-mdm-checkin"
+
+
+_HEADERS = {
+    endpoint: {
+        "Content-Type": endpoint.value,
+        "User-Agent": "MDM/1.0",
+        "Accept": "*/*",
+        "Cache-Control": "no-cache",
+    }
+    for endpoint in Endpoint
+}
 
 
 class Loss(Enum):
@@ -51,12 +62,6 @@ class Reply:
         return 200 <= self.status < 300
 
 
-class MakeHeaders(Protocol):
-    """Makes the headers of a request with its proofs; those for a body that `repeats` are made once."""
-
-    def __call__(self, endpoint: Endpoint, body: bytes, *, repeats: bool) -> Mapping[str, str]: ...
-
-
 class Conversation:
     """One device's connection; every message waits for the answer to the one before."""
 
@@ -64,12 +69,12 @@ class Conversation:
         self,
         session: aiohttp.ClientSession,
         server: ServerAddress,
-        headers: MakeHeaders,
+        prover: Prover,
         took: Callable[[float], None],
     ) -> None:
         self._session = session
         self._server = server
-        self._headers = headers
+        self._prover = prover
         self._took = took
 
     async def send(self, endpoint: Endpoint, body: bytes, *, repeats: bool = False, loss: Loss | None = None) -> Reply:
@@ -77,7 +82,11 @@ class Conversation:
 
         `repeats` says that this device sends exactly these bytes often.
         """
-        headers = self._headers(endpoint, body, repeats=repeats)
+        headers = {
+            **_HEADERS[endpoint],
+            "Content-Length": str(len(body)),
+            **self._prover.headers(body, repeats=repeats),
+        }
         url = self._server.url(endpoint)
         try:
             if loss is Loss.WHEN_SENT:

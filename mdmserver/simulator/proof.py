@@ -1,10 +1,10 @@
-"""The ways in which a simulated device proves its identity to the server; a transport may use several at once."""
+"""The ways in which a simulated device proves its identity to the server; several may be used at once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, assert_never
+from typing import Literal
 
-from certs import CertificateHeaderStyle, format_certificate_header, sign_device_message
+from certs import CertificateHeaderStyle, DeviceSigner, format_certificate_header
 from mdmserver.simulator.identity import Identity
 
 SIGNATURE_HEADER = "Mdm-Signature"
@@ -34,20 +34,33 @@ class ProxyHeader:
 Proof = MessageSignature | ClientCertificate | ProxyHeader
 
 
-def proof_headers(proof: Proof, body: bytes, identity: Identity) -> Mapping[str, str]:
-    """The request headers that make this proof for this body; none for mTLS."""
-    match proof:
-        case MessageSignature():
-            signature = sign_device_message(
-                body,
-                identity.certificate_der,
-                identity.key,
-                digest=proof.digest,
-                signed_attributes=proof.signed_attributes,
-            )
-            return {SIGNATURE_HEADER: signature}
-        case ProxyHeader():
-            return {proof.name: format_certificate_header(identity.certificate_der, style=proof.style)}
-        case ClientCertificate():
-            return {}
-    assert_never(proof)
+class Prover:
+    """Makes the headers with which one device proves its messages; none for mTLS."""
+
+    def __init__(self, proofs: Sequence[Proof], identity: Identity) -> None:
+        signatures = [proof for proof in proofs if isinstance(proof, MessageSignature)]
+        self._signer = _signer(signatures[0], identity) if signatures else None
+        self._fixed = {
+            proof.name: format_certificate_header(identity.certificate_der, style=proof.style)
+            for proof in proofs
+            if isinstance(proof, ProxyHeader)
+        }
+        self._repeated: dict[bytes, Mapping[str, str]] = {}
+
+    def headers(self, body: bytes, *, repeats: bool) -> Mapping[str, str]:
+        """The headers for this body; those for one that `repeats` are made once."""
+        known = self._repeated.get(body) if repeats else None
+        if known is not None:
+            return known
+        made = dict(self._fixed)
+        if self._signer is not None:
+            made[SIGNATURE_HEADER] = self._signer.sign(body)
+        if repeats:
+            self._repeated[body] = made
+        return made
+
+
+def _signer(proof: MessageSignature, identity: Identity) -> DeviceSigner:
+    return DeviceSigner(
+        identity.certificate_der, identity.key, digest=proof.digest, signed_attributes=proof.signed_attributes
+    )

@@ -2,9 +2,8 @@
 
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -13,7 +12,7 @@ import aiohttp
 from certs import dump_private_key
 from mdmserver.simulator.conversation import Conversation, Endpoint, ServerAddress
 from mdmserver.simulator.identity import Identity
-from mdmserver.simulator.proof import ClientCertificate, Proof, proof_headers
+from mdmserver.simulator.proof import ClientCertificate, Proof, Prover
 
 
 class Transport:
@@ -39,7 +38,7 @@ class Transport:
         self._took = took
         self._directory: tempfile.TemporaryDirectory[str] | None = None
         self._contexts: dict[bytes | None, ssl.SSLContext] = {}
-        self._repeated: dict[tuple[bytes, bytes], Mapping[str, str]] = {}
+        self._provers: dict[bytes, Prover] = {}
 
     async def __aenter__(self) -> "Transport":
         # ssl reads client certificates from files alone; this directory has mode 0700.
@@ -60,25 +59,13 @@ class Transport:
         async with aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=self._timeout
         ) as session:
-            yield Conversation(session, self._server, partial(self._headers, identity=identity), self._took)
+            yield Conversation(session, self._server, self._prover(identity), self._took)
 
-    def _headers(self, endpoint: Endpoint, body: bytes, *, repeats: bool, identity: Identity) -> dict[str, str]:
-        key = (identity.certificate_der, body)
-        proving = self._repeated.get(key) if repeats else None
-        if proving is None:
-            proving = {
-                name: value for proof in self._proofs for name, value in proof_headers(proof, body, identity).items()
-            }
-            if repeats:
-                self._repeated[key] = proving
-        return {
-            "Content-Type": endpoint.value,
-            "Content-Length": str(len(body)),
-            "User-Agent": "MDM/1.0",
-            "Accept": "*/*",
-            "Cache-Control": "no-cache",
-            **proving,
-        }
+    def _prover(self, identity: Identity) -> Prover:
+        prover = self._provers.get(identity.certificate_der)
+        if prover is None:
+            prover = self._provers[identity.certificate_der] = Prover(self._proofs, identity)
+        return prover
 
     def _context(self, identity: Identity) -> ssl.SSLContext | bool:
         if not any(self._server.url(endpoint).startswith("https:") for endpoint in Endpoint):
