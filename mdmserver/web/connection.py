@@ -22,12 +22,16 @@ from mdmserver.web.listener import ListenerKind
 from mdmserver.web.peers import PeerName
 
 LONGEST_LINE = 8190
+# A request of NanoMDM's interface names thousands of enrollments in its path.
+LONGEST_LINE_WITH_IDS = 128 * 1024
 LONGEST_FIELD = 16 * 1024
 MOST_HEADERS = 64
 # A body is read, and counted, by its handler; this much of it may wait for that, twice.
 _READ_AHEAD = 64 * 1024
 # An answer that comes before the body's end reaches the client only if what it still sends is read for a moment.
 _LINGER_SECONDS = 2.0
+
+_TAKING_IDS = frozenset({ListenerKind.HTTPS, ListenerKind.HTTP})
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +58,7 @@ class BoundedConnection(web.RequestHandler):
             loop=loop,
             keepalive_timeout=rules.limits.keep_alive_seconds,
             access_log=cast(logging.Logger, None),
-            max_line_size=LONGEST_LINE,
+            max_line_size=LONGEST_LINE_WITH_IDS if rules.kind in _TAKING_IDS else LONGEST_LINE,
             max_field_size=LONGEST_FIELD,
             max_headers=MOST_HEADERS,
             lingering_time=_LINGER_SECONDS,

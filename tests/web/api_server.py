@@ -18,7 +18,7 @@ from mdmserver.web.app import build_application
 from mdmserver.web.listener import ListenerKind
 from mdmserver.web.server import serve
 from mdmserver.web.services import Services
-from tests.conftest import ADMIN, FakeClock, Fleet
+from tests.fleet import ADMIN, FakeClock, Fleet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
