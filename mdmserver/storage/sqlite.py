@@ -197,6 +197,10 @@ def _run_in_savepoint(connection: sqlite3.Connection, transaction: SQLiteTransac
     except Exception as error:
         work.error = error
         connection.execute("ROLLBACK TO body")
+    except BaseException as error:
+        # Cancellation and the like come from the body alone; let through, they would end the writer for everybody.
+        work.error = RuntimeError(f"a transaction body ended with {type(error).__name__}")
+        connection.execute("ROLLBACK TO body")
     connection.execute("RELEASE body")
 
 
