@@ -10,7 +10,7 @@ from enum import Enum, auto
 from functools import partial
 
 from mdmserver.clock import Clock
-from mdmserver.commands.model import ItemState, OpenItem, ReportedResult, after_report, next_offer
+from mdmserver.commands.model import ItemState, OpenItem, ReportedResult, after_report, next_offer, reason_of
 from mdmserver.commands.store import CommandStore
 from mdmserver.devices.identity import ExpiredIdentity, PresentedIdentity, Verdict, judge
 from mdmserver.devices.model import EnrollmentRow
@@ -143,7 +143,7 @@ class Exchange:
             reported = await self._reported(tx, enrollment, items, report.command_uuid)
             if reported is not None:
                 items = [item for item in items if item.row != reported.row]
-                stored = await self._take(tx, enrollment, reported, report.status, result, at)
+                stored = await self._take(tx, enrollment, reported, report, result, at)
         offer = next_offer(items, after=report.status, at=at)
         if offer is None and len(items) >= OPEN_WINDOW - 1:
             items = await self._commands.open_items(tx, enrollment, limit=None)
@@ -169,19 +169,17 @@ class Exchange:
         tx: Transaction,
         enrollment: EnrollmentRow,
         item: OpenItem,
-        status: Status,
+        report: CommandReport,
         result: ReportedResult | None,
         at: datetime,
     ) -> bool:
-        state = after_report(item, status)
+        state = after_report(item, report.status)
         if state is ItemState.NOT_NOW:
             await self._commands.mark_not_now(tx, item.row, at=at)
             return False
-        was_withdrawn = item.state is ItemState.WITHDRAWN
-        reason = f"answered after it was {item.withdrawn_as}" if was_withdrawn else None
-        await self._commands.finish(tx, item.row, state, at=at, reason=reason)
-        if result is None or status is Status.NOT_NOW:
+        await self._commands.finish(tx, item.row, state, at=at, reason=reason_of(item, report))
+        if result is None or report.status is Status.NOT_NOW:
             return False
-        needs_processing = status is Status.ACKNOWLEDGED and item.request_type in self._processed_request_types
+        needs_processing = report.status is Status.ACKNOWLEDGED and item.request_type in self._processed_request_types
         await self._commands.store_result(tx, item, enrollment, result, needs_processing=needs_processing, at=at)
         return needs_processing

@@ -19,13 +19,15 @@ from enum import StrEnum
 from typing import NewType
 
 from mdmserver.devices.model import EnrollmentRow
-from mdmserver.protocol import CommandUUID, EnrollmentID, Status
+from mdmserver.protocol import CommandReport, CommandUUID, EnrollmentID, ErrorItem, Status
 
 CommandRow = NewType("CommandRow", int)
 ItemRow = NewType("ItemRow", int)
 
 STUBBORN_DELIVERIES = 5
 MAXIMUM_PRIORITY = 100
+ERRORS_TOLD = 3
+LONGEST_REASON = 500
 
 
 class ItemState(StrEnum):
@@ -111,9 +113,18 @@ def after_report(item: OpenItem, status: Status) -> ItemState:
     return FINAL_STATE_OF_STATUS[status]
 
 
-def after_withdrawal(state: ItemState, ending: ItemState) -> ItemState:
-    """The state that cancelling or expiring (`ending`) puts an open item into: one that is out may yet be done."""
-    return ItemState.WITHDRAWN if state in (ItemState.SENT, ItemState.WITHDRAWN) else ending
+def reason_of(item: OpenItem, report: CommandReport) -> str | None:
+    """Why a report ends an item so, in the device's own words if it gave some; None if there is no more to say."""
+    told = [
+        f"answered after it was {item.withdrawn_as}" if item.state is ItemState.WITHDRAWN else "",
+        *(_told(error) for error in report.error_chain[:ERRORS_TOLD]),
+    ]
+    return "; ".join(part for part in told if part)[:LONGEST_REASON] or None
+
+
+def _told(error: ErrorItem) -> str:
+    text = error.us_english_description or error.localized_description or ""
+    return f"{error.domain or 'error'} {error.code if error.code is not None else ''}: {text}".strip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
