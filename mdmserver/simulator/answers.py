@@ -144,3 +144,6 @@ _KINDS: dict[str, _Kind] = {
     "ShutDownDevice": _Kind(carry_out=_done, platforms=_NO_TVS),
     "UserList": _Kind(carry_out=_user_list, platforms=_NO_TVS),
 }
+
+REQUEST_TYPES = frozenset(_KINDS)
+"""What some simulated device can do."""
