@@ -40,3 +40,10 @@ class BodyCache:
             while self._size > self._capacity_bytes:
                 _, oldest = self._bodies.popitem(last=False)
                 self._size -= len(oldest)
+
+    def forget(self, command: CommandRow) -> None:
+        """Drop a body that is not this command's: a number is given again when the one who had it was rolled back."""
+        with self._lock:
+            body = self._bodies.pop(command, None)
+            if body is not None:
+                self._size -= len(body)

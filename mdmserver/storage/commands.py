@@ -37,7 +37,10 @@ class SQLCommandStore(QueueRows, ResultRows):
             command.content_hash, command.idempotency_key, command.priority, stored(command.not_before),
             stored(command.expires_at), stored(at), created_by,
         )  # fmt: skip
-        return None if row is None else CommandRow(row[0])
+        if row is None:
+            return None
+        self._bodies.forget(CommandRow(row[0]))
+        return CommandRow(row[0])
 
     async def command(self, tx: Transaction, uuid: CommandUUID) -> CommandRecord | None:
         """The command with this uuid, or None."""
