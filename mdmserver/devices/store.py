@@ -169,11 +169,11 @@ class DeviceStore(Protocol):
         ...
 
     async def find(self, tx: Transaction, reference: str) -> list[EnrollmentRow]:
-        """Rows that a person may mean: an external id first; if none has it, live devices with this serial number."""
+        """Rows that a person may mean: a key, else an external id, else live devices with this serial number."""
         ...
 
     async def find_many(self, tx: Transaction, references: Sequence[str]) -> dict[str, Target]:
-        """The same for external ids only, for many at once; unknown ones are missing from the answer."""
+        """The same without serial numbers, for many at once; unknown and ambiguous ones are missing from the answer."""
         ...
 
     async def enrollments(

@@ -41,15 +41,23 @@ class DeviceLists:
         return []
 
     async def find_many(self, tx: Transaction, references: Sequence[str]) -> dict[str, Target]:
-        """The same for external ids only, for many at once; unknown ones are missing from the answer."""
+        """The same without serial numbers, for many at once; unknown and ambiguous ones are missing from the answer."""
         marks = ", ".join("?" * len(references))
         rows = await tx.fetch_all(
-            f"SELECT external_id, id, ended_at IS NULL FROM enrollment WHERE external_id IN ({marks}) "
-            "ORDER BY ended_at IS NULL, id",
+            f"SELECT key, external_id, id, ended_at IS NULL FROM enrollment WHERE key IN ({marks}) "
+            f"OR external_id IN ({marks}) ORDER BY id",
+            *references,
             *references,
         )
-        # Should two enrollments share an external id, a live one comes last and wins.
-        return {row[0]: Target(row=EnrollmentRow(row[1]), is_live=bool(row[2])) for row in rows}
+        by_key: dict[str, Target] = {}
+        by_name: dict[str, list[Target]] = {}
+        for key, name, row, is_live in rows:
+            by_key[key] = Target(row=EnrollmentRow(row), is_live=bool(is_live))
+            by_name.setdefault(name, []).append(by_key[key])
+        # A device chooses what it is called: one that took another's name must not get what was meant for that one.
+        unambiguous = {name: targets[0] for name, targets in by_name.items() if len(targets) == 1}
+        found = unambiguous | by_key
+        return {reference: found[reference] for reference in references if reference in found}
 
     async def enrollments(
         self, tx: Transaction, filter: EnrollmentFilter, *, after: EnrollmentRow | None, limit: int

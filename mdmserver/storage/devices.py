@@ -48,7 +48,12 @@ class SQLDeviceStore(IdentityRows, DeviceLists):
 
     async def begin_user_life(self, tx: Transaction, user: EnrollmentRow, *, life: int) -> None:
         """A user channel that had ended is there again, in the device's present life, tally 0."""
-        await tx.execute("UPDATE enrollment SET life = ?, ended_at = NULL, tally = 0 WHERE id = ?", life, user)
+        await tx.execute(
+            "UPDATE enrollment SET life = ?, ended_at = NULL, tally = 0, awaiting_configuration = 0, "
+            "enrolled_at = NULL WHERE id = ?",
+            life,
+            user,
+        )
 
     async def end_life(self, tx: Transaction, row: EnrollmentRow, *, at: datetime) -> None:
         """End an enrollment's life and, for a device, its user channels': not enabled, tokens dropped."""
