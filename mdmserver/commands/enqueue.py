@@ -4,6 +4,7 @@ The first chunk's transaction keeps the command and writes the audit record. Sho
 the same call (same CommandUUID or idempotency key, same content) queues the rest: a target has a command once.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -65,7 +66,7 @@ class Enqueuer:
         """
         if not references or len(references) > MAXIMUM_REFERENCES:
             raise Invalid(f"name 1 to {MAXIMUM_REFERENCES} targets, not {len(references)}", code="invalid_targets")
-        command = compose(request, new_uuid=self._new_uuid, at=self._clock())
+        command = await self._composed(request)
         rows, refused = await self._resolve(references)
         if not rows:
             return Enqueued(uuid=command.uuid, request_type=command.request_type, queued=0, refused=refused)
@@ -81,7 +82,7 @@ class Enqueuer:
 
     async def to_everyone(self, request: CommandRequest, *, types: frozenset[EnrollmentType], actor: Actor) -> Enqueued:
         """Queue for every enabled enrollment of these types, as they are when their chunk is reached."""
-        command = compose(request, new_uuid=self._new_uuid, at=self._clock())
+        command = await self._composed(request)
         record: CommandRecord | None = None
         after: EnrollmentRow | None = EnrollmentRow(0)
         queued = 0
@@ -93,6 +94,10 @@ class Enqueuer:
         assert record is not None
         self._hints.give(Hint.COMMANDS_QUEUED)
         return Enqueued(uuid=record.uuid, request_type=record.request_type, queued=queued)
+
+    async def _composed(self, request: CommandRequest) -> NewCommand:
+        # Writing a large payload, or reading a large plist, takes up to a second: other callers go on meanwhile.
+        return await asyncio.to_thread(compose, request, new_uuid=self._new_uuid, at=self._clock())
 
     async def _resolve(self, references: Sequence[str]) -> tuple[list[EnrollmentRow], dict[str, str]]:
         rows: dict[EnrollmentRow, None] = {}

@@ -4,6 +4,7 @@ Everything that every call needs stands here once, so that a handler is only abo
 """
 
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, get_origin
@@ -30,6 +31,7 @@ _CONTAINERS = 100_000
 # As many as a command can have targets, and some for the command itself.
 _VALUES = 300_000
 NANOMDM_USER = "nanomdm"
+_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 _LOOPBACK_NAMES = frozenset({"localhost"})
 
 
@@ -79,8 +81,9 @@ async def _opening_key(request: web.Request, route: AnyRoute, gate: Gate) -> Api
 
 def _check_host(request: web.Request, own: str) -> None:
     """A page of a stranger's whose name was pointed at this server is refused (DNS rebinding)."""
-    name = (urlsplit(f"//{request.headers.get(HOST, '')}").hostname or "").lower()
-    if name != own and name not in _LOOPBACK_NAMES and not _is_address(name):
+    matched = _HOST.fullmatch(request.headers.get(HOST, ""))
+    name = matched["name"].strip("[]").lower() if matched is not None else None
+    if name is None or (name != own and name not in _LOOPBACK_NAMES and not _is_address(name)):
         raise Misdirected(f"this server is called {own}; the request was for another host")
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from mdmserver.access.model import Scope
 from mdmserver.commands.model import ItemState
-from tests.fleet import Fleet, plist_command
+from mdmserver.protocol import CommandUUID
+from tests.fleet import Fleet, certificate, plist_command
 from tests.web.api_server import Answer, RunningServer
 
 NOT_ENROLLED = "00000000-0000-4000-8000-999999999999"
@@ -35,7 +36,7 @@ async def test_command_is_queued_byte_for_byte_without_push(method: str, server:
 
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
     assert answer.body == (b'{\n\t"no_push": true,\n\t"command_uuid": "CMD1",\n\t"request_type": "ProfileList"\n}\n')
-    assert await server.services.commands.command_body("CMD1") == command  # type: ignore[arg-type]
+    assert await server.services.commands.command_body(CommandUUID("CMD1")) == command
 
 
 async def test_queued_command_that_could_not_be_pushed_is_a_207(server: RunningServer, fleet: Fleet) -> None:
@@ -81,8 +82,6 @@ async def test_user_channel_is_named_with_a_colon(server: RunningServer, fleet: 
 
 
 async def test_ended_enrollment_is_refused_by_its_id(server: RunningServer, fleet: Fleet) -> None:
-    from tests.fleet import certificate
-
     id = await fleet.enroll(1)
     await fleet.check_out(id, certificate(1))
 
