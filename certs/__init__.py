@@ -14,7 +14,13 @@ from certs.device_certificate import (
     check_validity,
     load_device_certificate,
 )
-from certs.device_signature import DeviceSigner, sign_device_message, verify_device_signature
+from certs.device_signature import (
+    DeviceSigner,
+    device_signature_digest,
+    sign_device_message,
+    verify_device_signature,
+    verify_device_signature_of_digest,
+)
 from certs.errors import (
     CertificateError,
     CertificateExpired,
@@ -54,6 +60,7 @@ __all__ = [
     "TrustedCertificate",
     "check_validity",
     "create_authority",
+    "device_signature_digest",
     "dump_private_key",
     "format_certificate_header",
     "generate_ec",
@@ -66,4 +73,5 @@ __all__ = [
     "parse_signed_data",
     "sign_device_message",
     "verify_device_signature",
+    "verify_device_signature_of_digest",
 ]

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from certs.der import NULL, object_identifier, sequence
 from certs.errors import SignatureInvalid
@@ -125,6 +126,13 @@ def signature_identifier(key: PrivateKey, digest: Digest) -> bytes:
     return sequence(object_identifier(_EC_OIDS[digest]))
 
 
+def plain_key_identifier(key: PrivateKey) -> bytes:
+    """The AlgorithmIdentifier that names only the kind of key: rsaEncryption or id-ecPublicKey."""
+    if isinstance(key, RSAPrivateKey):
+        return sequence(object_identifier(_RSA_OIDS[None]), NULL)
+    return sequence(object_identifier(_EC_OIDS[None]))
+
+
 def sign(key: PrivateKey, message: bytes, digest: Digest) -> bytes:
     """An RSA PKCS #1 v1.5 or ECDSA signature over the message."""
     if isinstance(key, EllipticCurvePrivateKey):
@@ -132,15 +140,27 @@ def sign(key: PrivateKey, message: bytes, digest: Digest) -> bytes:
     return key.sign(message, _PKCS1V15, _HASHES[digest])
 
 
-def verify(key: PublicKey, signature: bytes, message: bytes, algorithm: SignatureAlgorithm, digest: Digest) -> None:
-    """Raises SignatureInvalid unless the key made this signature over the message, in this way."""
+def verify(
+    key: PublicKey,
+    signature: bytes,
+    message: bytes,
+    algorithm: SignatureAlgorithm,
+    digest: Digest,
+    *,
+    is_hashed: bool = False,
+) -> None:
+    """Raises SignatureInvalid unless the key made this signature over the message, in this way.
+
+    With `is_hashed` the message is the digest of what was signed.
+    """
     if algorithm.digest not in (None, digest):
         raise SignatureInvalid(f"the signature algorithm says {algorithm.digest}, the signer {digest}")
+    how = Prehashed(_HASHES[digest]) if is_hashed else _HASHES[digest]
     try:
         if algorithm.key_kind is KeyKind.RSA and isinstance(key, RSAPublicKey):
-            key.verify(signature, message, _PKCS1V15, _HASHES[digest])
+            key.verify(signature, message, _PKCS1V15, how)
         elif algorithm.key_kind is KeyKind.EC and isinstance(key, EllipticCurvePublicKey):
-            key.verify(signature, message, _ECDSA[digest])
+            key.verify(signature, message, ec.ECDSA(how) if is_hashed else _ECDSA[digest])
         else:
             raise SignatureInvalid(f"an {algorithm.key_kind} signature by a key of another kind")
     except (InvalidSignature, UnsupportedAlgorithm, ValueError) as error:

@@ -34,16 +34,41 @@ def verify_device_signature(header: str, body: bytes, certificates: CertificateC
     Raises HeaderMalformed, MalformedDER, SignatureInvalid, or CertificateRefused for a signer that no
     configured CA issued. Whether the certificate is valid at this time is left to the caller.
     """
+    signed = _read(header)
+    is_plain = signed.signed_attributes is None
+    return _verified(signed, certificates, b"" if is_plain else hashed(body, signed.digest_algorithm), body=body)
+
+
+def verify_device_signature_of_digest(header: str, digest: bytes, certificates: CertificateCache) -> TrustedCertificate:
+    """As `verify_device_signature`, for a body of which only the digest by `device_signature_digest` is at hand."""
+    return _verified(_read(header), certificates, digest, body=None)
+
+
+def device_signature_digest(header: str) -> str:
+    """The name of the hash that the signature in the header is made with, as hashlib knows it; raises as above."""
+    return _read(header).digest_algorithm.value
+
+
+def _read(header: str) -> SignedData:
     signed = parse_signed_data(_decoded(header))
     if signed.content is not None:
         raise SignatureInvalid("the signature brings its own content")
+    return signed
+
+
+def _verified(
+    signed: SignedData, certificates: CertificateCache, digest: bytes, *, body: bytes | None
+) -> TrustedCertificate:
+    """The signer; `digest` is looked at where there are signed attributes or no body."""
     signer = _signer(signed, certificates)
+    message, is_hashed = _signed_message(signed, digest, body)
     verify(
         signer.public_key,
         signed.signature,
-        _signed_message(signed, body),
+        message,
         signed.signature_algorithm,
         signed.digest_algorithm,
+        is_hashed=is_hashed,
     )
     return certificates.trusted(signer)
 
@@ -123,18 +148,17 @@ def _signer(signed: SignedData, certificates: CertificateCache) -> DeviceCertifi
     raise unreadable or SignatureInvalid("no certificate in the signature is the one its signer names")
 
 
-def _signed_message(signed: SignedData, body: bytes) -> bytes:
-    """The bytes under the signature: RFC 5652 §5.4."""
+def _signed_message(signed: SignedData, digest: bytes, body: bytes | None) -> tuple[bytes, bool]:
+    """The bytes under the signature, and whether they are already hashed: RFC 5652 §5.4."""
     if signed.content_type != DATA:
         raise SignatureInvalid("the content type is not data")
     if signed.signed_attributes is None:
-        return body
+        return (digest, True) if body is None else (body, False)
     if signed.attributes.get(CONTENT_TYPE) != _ONLY_DATA:
         raise SignatureInvalid("the signed attributes do not name the content type data exactly once")
-    digest = hashed(body, signed.digest_algorithm)
     if signed.attributes.get(MESSAGE_DIGEST) != der.set_of(der.octet_string(digest)):
         raise SignatureInvalid("the signed attributes do not hold the digest of this body exactly once")
-    return signed.signed_attributes
+    return signed.signed_attributes, False
 
 
 def _attributes(body: bytes, algorithm: Digest) -> bytes:
