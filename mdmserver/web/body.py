@@ -1,6 +1,7 @@
 """Reads request bodies within limits: size, time, and the budget that all bodies share (S18, S21)."""
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -10,13 +11,13 @@ from mdmserver.web.budget import BodyBudget, BodyShare
 
 
 class BodyTooLarge(TooLarge):
-    """A body over its cap; `beginning` holds as much of it as the caller asked for."""
+    """A body over its cap; `received` is what was read of it, at least as much as the caller asked for."""
 
     code = "body_too_large"
 
-    def __init__(self, beginning: bytes) -> None:
+    def __init__(self, received: bytes) -> None:
         super().__init__("the body is over its limit")
-        self.beginning = beginning
+        self.received = received
 
 
 class BodyTooSlow(MDMError):
@@ -41,7 +42,7 @@ class BodyReader:
         return BodyShare(self._budget)
 
     async def read(self, request: web.BaseRequest, share: BodyShare, *, at_most: int, beginning: int = 0) -> bytes:
-        """The whole body. Raises BodyTooLarge (with its first `beginning` bytes), BodyTooSlow, Unavailable when the
+        """The whole body. Raises BodyTooLarge (having read `beginning` bytes), BodyTooSlow, Unavailable when the
         budget is spent, Invalid for broken framing, and ConnectionError when the client has gone."""
         content = request.content
         if content.is_eof() and content.total_bytes <= at_most:
@@ -53,31 +54,40 @@ class BodyReader:
         wanted = beginning if is_too_large else at_most
         if announced is not None:
             share.hold(min(announced, wanted))
-        body = await self._received(request, share, up_to=wanted)
+        body = bytearray()
+
+        def keep(piece: bytes) -> None:
+            share.hold(min(len(body) + len(piece), at_most))
+            body.extend(piece)
+
+        await self._receive(request, keep, up_to=wanted)
         if is_too_large or len(body) > at_most:
-            raise BodyTooLarge(bytes(body[:beginning]))
+            raise BodyTooLarge(bytes(body))
         return bytes(body)
 
-    async def _received(self, request: web.BaseRequest, share: BodyShare, *, up_to: int) -> bytearray:
-        """The body, or, if it is longer, a little more than `up_to` bytes of it."""
-        body = bytearray()
+    async def pass_on(self, request: web.BaseRequest, sink: Callable[[bytes], object], *, at_most: int) -> None:
+        """Give what is left of a body to the sink, piece by piece, keeping nothing; raises as `read` does."""
+        if await self._receive(request, sink, up_to=at_most) > at_most:
+            raise BodyTooLarge(b"")
+
+    async def _receive(self, request: web.BaseRequest, sink: Callable[[bytes], object], *, up_to: int) -> int:
+        """Give the body, or if it is longer a little more than `up_to` bytes of it, to the sink; how many bytes."""
         if up_to <= 0:
-            return body
+            return 0
         await _continue(request)
-        content = request.content
-        clock = asyncio.get_running_loop()
+        content, clock, size = request.content, asyncio.get_running_loop(), 0
         started = clock.time()
         try:
-            while len(body) <= up_to and not content.at_eof():
-                async with asyncio.timeout_at(started + self._seconds + len(body) / self._bytes_per_second):
+            while size <= up_to and not content.at_eof():
+                async with asyncio.timeout_at(started + self._seconds + size / self._bytes_per_second):
                     piece = await content.readany()
-                share.hold(min(len(body) + len(piece), up_to))
-                body += piece
+                sink(piece)
+                size += len(piece)
         except TimeoutError as error:
             raise BodyTooSlow("the body did not come in time") from error
         except web.RequestPayloadError as error:
             raise Invalid("the body's framing is broken", code="malformed_http") from error
-        return body
+        return size
 
 
 async def _continue(request: web.BaseRequest) -> None:

@@ -14,7 +14,6 @@ from mdmserver.web.admission import Admission
 from mdmserver.web.body import BodyReader
 from mdmserver.web.connection import ConnectionRules
 from mdmserver.web.device.identity import IdentityProver
-from mdmserver.web.device.message import Endpoints, MessageReader
 from mdmserver.web.device.surface import DeviceSurface
 from mdmserver.web.listener import ListenerKind, Listening
 from mdmserver.web.peers import TrustedProxies
@@ -68,7 +67,7 @@ class _Shared:
         # Of its own, so that a flood on the other listeners does not blind the monitoring.
         self._operations_admission = _admission(config)
         self._bodies = BodyReader(config.limits)
-        self._messages = MessageReader(config.limits, pool)
+        self._pool = pool
 
     def rules(self, kind: ListenerKind) -> ConnectionRules:
         """The rules for a listener's connections."""
@@ -98,12 +97,14 @@ class _Shared:
         )
         return DeviceSurface(
             listener=kind,
-            endpoints=Endpoints(self._config.device),
+            device=self._config.device,
+            limits=self._config.limits,
             prover=prover,
             bodies=self._bodies,
-            messages=self._messages,
+            pool=self._pool,
             checkin=self._services.checkin,
             exchange=self._services.exchange,
+            metrics=self._services.metrics,
         )
 
 

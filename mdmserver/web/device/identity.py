@@ -5,8 +5,10 @@ next. Whether the certificate may speak for an enrollment is decided elsewhere, 
 """
 
 import binascii
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from aiohttp import web
 
@@ -17,9 +19,11 @@ from certs import (
     SignatureInvalid,
     TrustedCertificate,
     check_validity,
+    device_signature_digest,
     parse_certificate_header,
     parse_signed_data,
     verify_device_signature,
+    verify_device_signature_of_digest,
 )
 from mdmserver.clock import Clock
 from mdmserver.config import Proof
@@ -28,6 +32,19 @@ from mdmserver.errors import IdentityRefused, Invalid
 from mdmserver.web.connection import connection_of
 
 SIGNATURE_HEADER = "Mdm-Signature"
+
+
+class Hash(Protocol):
+    """A hashlib object."""
+
+    def update(self, piece: bytes, /) -> None:
+        """Take in a piece."""
+        ...
+
+    def digest(self) -> bytes:
+        """The digest of all pieces."""
+        ...
+
 
 Carrier = Callable[[web.BaseRequest], bytes | None]
 """Finds the certificate that came with a request outside of its signature; None when there is none."""
@@ -104,17 +121,32 @@ class IdentityProver:
         raise refusal
 
     def prove(self, claim: Claim, body: bytes) -> PresentedIdentity:
-        """The identity, once the claim's signature holds over the body. Raises CertificateError, IdentityRefused."""
-        certificate = claim.certificate
-        if claim.signature is not None:
-            signer = verify_device_signature(claim.signature, body, self._certificates)
-            if certificate is not None and certificate.fingerprint != signer.fingerprint:
-                raise IdentityRefused("connection and signature name two certificates", code="proofs_disagree")
-            certificate = signer
-        assert certificate is not None
-        return self.presented(certificate, by_signature=claim.signature is not None)
+        """The identity, if the claim's signature holds over the body. Raises CertificateError, IdentityRefused."""
+        if claim.signature is None:
+            return self._proved(claim, signer=None)
+        return self._proved(claim, verify_device_signature(claim.signature, body, self._certificates))
 
-    def presented(self, certificate: TrustedCertificate, *, by_signature: bool) -> PresentedIdentity:
+    def hash_for(self, claim: Claim) -> Hash:
+        """What a long body is to go through for `prove_by_hash`; raises CertificateError."""
+        name = "sha256" if claim.signature is None else device_signature_digest(claim.signature)
+        return hashlib.new(name, usedforsecurity=False)
+
+    def prove_by_hash(self, claim: Claim, body: Hash) -> PresentedIdentity:
+        """As `prove`, for a body of which only the hash is at hand."""
+        if claim.signature is None:
+            return self._proved(claim, signer=None)
+        return self._proved(
+            claim, verify_device_signature_of_digest(claim.signature, body.digest(), self._certificates)
+        )
+
+    def _proved(self, claim: Claim, signer: TrustedCertificate | None) -> PresentedIdentity:
+        certificate = signer or claim.certificate
+        assert certificate is not None
+        if claim.certificate is not None and claim.certificate.fingerprint != certificate.fingerprint:
+            raise IdentityRefused("connection and signature name two certificates", code="proofs_disagree")
+        return self._presented(certificate, by_signature=signer is not None)
+
+    def _presented(self, certificate: TrustedCertificate, *, by_signature: bool) -> PresentedIdentity:
         """The identity of a certificate that is proved; raises CertificateRefused before its time."""
         is_expired = False
         try:

@@ -3,7 +3,9 @@
 The order of work is S9's: limits of the head, size, identity over the raw bytes, and only then a bounded parse.
 """
 
+import asyncio
 import logging
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,26 +13,20 @@ from aiohttp import web
 
 from mdmserver.checkin.model import Reply
 from mdmserver.commands.model import ReportedResult
-from mdmserver.config import KIB
+from mdmserver.config import KIB, Device, Limits
 from mdmserver.devices.identity import PresentedIdentity
-from mdmserver.protocol import (
-    CheckinMessage,
-    CommandReport,
-    CommandUUID,
-    EnrollmentID,
-    ProtocolError,
-    enrollment_id_of,
-    scan_root_strings,
-)
+from mdmserver.protocol import CheckinMessage, CommandReport
 from mdmserver.web.body import BodyReader, BodyTooLarge
 from mdmserver.web.connection import connection_of
 from mdmserver.web.device.answers import Refusal, command_response, refusal_of, refused, response_of
 from mdmserver.web.device.identity import Claim, IdentityProver
 from mdmserver.web.device.message import INLINE_BYTES, Endpoints, Kind, MessageReader, Reported
+from mdmserver.web.device.oversized import BEGINNING, OversizedResults, OversizedTaker
 from mdmserver.web.listener import ListenerKind
+from mdmserver.web.metrics import Counter, Metrics, class_of
 
 METHODS = frozenset({"PUT", "POST"})
-_SCANNED_OF_OVERSIZED = 64 * KIB
+_HASHED_INLINE = 256 * KIB
 _FINGERPRINT_DIGITS = 16
 
 _log = logging.getLogger(__name__)
@@ -44,17 +40,13 @@ class CheckinAnswers(Protocol):
         ...
 
 
-class ReportTaker(Protocol):
+class ReportTaker(OversizedTaker, Protocol):
     """Takes reports and gives commands; `Exchange`."""
 
     async def report(
         self, report: CommandReport, presented: PresentedIdentity, result: ReportedResult | None
     ) -> bytes | None:
         """The next command's bytes."""
-        ...
-
-    async def refuse_oversized(self, id: EnrollmentID, uuid: CommandUUID, presented: PresentedIdentity) -> None:
-        """Count a result that was too large."""
         ...
 
 
@@ -74,36 +66,43 @@ class DeviceSurface:
         self,
         *,
         listener: ListenerKind,
-        endpoints: Endpoints,
+        device: Device,
+        limits: Limits,
         prover: IdentityProver,
         bodies: BodyReader,
-        messages: MessageReader,
+        pool: Executor,
         checkin: CheckinAnswers,
         exchange: ReportTaker,
+        metrics: Metrics,
     ) -> None:
-        self.paths = endpoints.paths
+        self._endpoints = Endpoints(device)
+        self.paths = self._endpoints.paths
         self._listener = listener
-        self._endpoints = endpoints
         self._prover = prover
         self._bodies = bodies
-        self._messages = messages
+        self._pool = pool
+        self._messages = MessageReader(limits, pool)
+        self._oversized = OversizedResults(limits, bodies=bodies, prover=prover, taker=exchange)
         self._checkin = checkin
         self._exchange = exchange
+        self._metrics = metrics
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The answer to a device. Raises nothing but ConnectionError and cancellation."""
         visit = _Visit()
         try:
             refusal = _refusal_of_head(request)
-            if refusal is None:
-                return await self._answer(request, visit)
+            response = await self._answer(request, visit) if refusal is None else refused(refusal)
         except ConnectionError:
             raise
         except Exception as error:
             refusal = refusal_of(error)
             visit.error = error
-        self._log_refusal(refusal, visit)
-        return refused(refusal)
+            response = refused(refusal)
+        if refusal is not None:
+            self._log_refusal(refusal, visit)
+        self._metrics.count(Counter.DEVICE_REQUESTS, class_of(response.status))
+        return response
 
     async def _answer(self, request: web.BaseRequest, visit: "_Visit") -> web.Response:
         kind = visit.kind = self._endpoints.kind(request.path, request.headers.get("Content-Type", ""))
@@ -112,33 +111,24 @@ class DeviceSurface:
             if not _is_short(request):
                 self._prover.check_worth_reading(claim)
             try:
-                body = await self._bodies.read(
-                    request, share, at_most=self._messages.cap(kind), beginning=_SCANNED_OF_OVERSIZED
-                )
+                body = await self._bodies.read(request, share, at_most=self._messages.cap(kind), beginning=BEGINNING)
             except BodyTooLarge as error:
-                await self._count_oversized(error, kind, claim)
+                if kind is not Kind.CHECKIN:
+                    await self._oversized.count(request, error, claim)
                 raise
-            presented = visit.presented = self._prover.prove(claim, body)
+            presented = visit.presented = await self._prove(claim, body)
             connection_of(request).prove()
             message = await self._messages.read(body, kind)
             if isinstance(message, Reported):
                 return command_response(await self._exchange.report(message.report, presented, message.result))
             return response_of(await self._checkin.answer(message, presented))
 
-    async def _count_oversized(self, error: BodyTooLarge, kind: Kind | None, claim: Claim) -> None:
-        """Let the exchange know of a result over the cap, where the device is known without the whole body."""
-        if kind is Kind.CHECKIN or claim.certificate is None or claim.signature is not None:
-            return
-        strings = scan_root_strings(error.beginning)
-        uuid = strings.get("CommandUUID")
-        if not uuid or "MessageType" in strings:
-            return
-        try:
-            enrollment_id = enrollment_id_of(strings)
-        except ProtocolError:
-            return
-        presented = self._prover.presented(claim.certificate, by_signature=False)
-        await self._exchange.refuse_oversized(enrollment_id, CommandUUID(uuid), presented)
+    async def _prove(self, claim: Claim, body: bytes) -> PresentedIdentity:
+        if len(body) <= _HASHED_INLINE:
+            return self._prover.prove(claim, body)
+        hashed = self._prover.hash_for(claim)
+        await asyncio.get_running_loop().run_in_executor(self._pool, hashed.update, body)
+        return self._prover.prove_by_hash(claim, hashed)
 
     def _log_refusal(self, refusal: Refusal, visit: "_Visit") -> None:
         fields = {"code": refusal.code, "status": refusal.status, "listener": self._listener, "route": visit.kind}

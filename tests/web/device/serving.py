@@ -45,6 +45,7 @@ from mdmserver.protocol import (
     encode_report,
 )
 from mdmserver.web.listener import ListenerKind
+from mdmserver.web.metrics import Metrics
 from mdmserver.web.server import serve
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -301,6 +302,7 @@ async def serving(
         certificates=CertificateCache(DeviceTrust([DeviceAuthority(name="external", roots=(pki.ca,))])),
         authorities={"external": Reenrollment.ALLOW},
         clock=lambda: NOW,
+        metrics=Metrics(),
         checkin=recorded,
         exchange=recorded,
     )
