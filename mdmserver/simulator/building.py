@@ -30,7 +30,8 @@ class DeviceBuilder:
         """The devices with these numbers; `made` is called for each."""
         devices = []
         for number in numbers:
-            facts = draw_facts(platforms[number % len(platforms)], Random(f"{self.seed}/facts/{number}"))  # noqa: S311
+            random = Random(f"{self.seed}/facts/{number}")  # noqa: S311 — chance, not secrets
+            facts = draw_facts(platforms[number % len(platforms)], random)
             devices.append(self.build(facts, issuer.issue(facts.udid), topic))
             made()
         return devices

@@ -63,7 +63,7 @@ async def enqueued(server: RunningServer, channels: int) -> list[CommandUUID]:
 async def ended_as(server: RunningServer, uuid: CommandUUID) -> dict[str, str]:
     """The state of the command for each enrollment."""
     page = await server.services.commands.targets(uuid, states=frozenset(), cursor=None, limit=1000)
-    return {str(item.id): item.state.value for item in page.items}
+    return {str(item.enrollment_id): item.state.value for item in page.items}
 
 
 def as_devices_say(channels: Iterable[Channel], uuid: CommandUUID) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What the tests of the simulator share: a CA, and an MDM server of a few lines that says what it was told."""
 
+import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
@@ -63,6 +64,7 @@ class ScriptedServer:
         self._queues: dict[EnrollmentID, dict[CommandUUID, bytes]] = defaultdict(dict)
         self._put_off: set[CommandUUID] = set()
         self._numbers = count(1)
+        self._changed = asyncio.Condition()
 
     def enqueue(self, enrollment_id: EnrollmentID, **command: Any) -> CommandUUID:
         """Queue a command; its UUID."""
@@ -82,8 +84,19 @@ class ScriptedServer:
         """What devices reported, in order."""
         return [(report.command_uuid, report.status) for report in self.reports]
 
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        """Wait for requests until it is so."""
+        async with self._changed, asyncio.timeout(60):
+            await self._changed.wait_for(is_so)
+
     async def handle(self, request: web.Request) -> web.Response:
         """The answer to a device."""
+        async with self._changed:
+            answer = await self._answer(request)
+            self._changed.notify_all()
+        return answer
+
+    async def _answer(self, request: web.Request) -> web.Response:
         body = await request.read()
         assert request.transport is not None
         peer = request.transport.get_extra_info("peername")

@@ -22,9 +22,10 @@ PROFILE = {
 }
 IN_POWER_NAP = Condition(is_in_power_nap=True)
 LOCKED = Condition(is_locked=True)
+AWAKE = Condition()
 
 
-def asked(device: Any, *, user: bool = False, condition: Condition = Condition(), **command: Any) -> Any:
+def asked(device: Any, *, user: bool = False, condition: Condition = AWAKE, **command: Any) -> Any:
     """The report of the device about this command."""
     channel = device.user_channel if user else device.channel
     return parse_report(channel.execute(build_command("C1", command).body, condition).body)
@@ -90,9 +91,7 @@ def test_the_certificate_list_holds_the_identity(make_device: Any) -> None:
 def test_a_mac_full_of_apps_sends_a_list_of_over_a_hundred_kilobytes(make_device: Any) -> None:
     device = make_device("Mac", has_many_applications=True)
 
-    body = device.channel.execute(
-        build_command("C1", {"RequestType": "InstalledApplicationList"}).body, Condition()
-    ).body
+    body = device.channel.execute(build_command("C1", {"RequestType": "InstalledApplicationList"}).body, AWAKE).body
 
     assert 100_000 < len(body) < 200_000
 
@@ -247,5 +246,5 @@ def test_every_answer_can_be_written_and_read(make_device: Any) -> None:
     for platform in Platform:
         device = make_device(platform)
         for request_type in REQUEST_TYPES:
-            body = device.channel.execute(build_command("C1", {"RequestType": request_type}).body, Condition()).body
+            body = device.channel.execute(build_command("C1", {"RequestType": request_type}).body, AWAKE).body
             assert loads(body)["CommandUUID"] == "C1"

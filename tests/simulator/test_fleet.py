@@ -78,8 +78,7 @@ async def test_polling_devices_that_are_locked_half_of_the_time_finish_every_com
         server.enqueue(device.channel.enrollment_id, RequestType="SecurityInfo")
     running = asyncio.create_task(fleet.run(stop))
 
-    while any(server.waiting(device.channel.enrollment_id) for device in devices):
-        await asyncio.sleep(0)
+    await server.until(lambda: not any(server.waiting(device.channel.enrollment_id) for device in devices))
     stop.set()
     await running
 

@@ -99,9 +99,11 @@ def _server_certificate(folder: Path) -> Path:
 
 
 async def test_requests_look_like_those_of_devices(recorder: Recorder, plain_url: str, issuer: Any) -> None:
-    async with Transport(ServerAddress(command_url=f"{plain_url}/mdm"), proofs=()) as transport:
-        async with transport.open(issuer.issue("d")) as conversation:
-            reply = await conversation.send(Endpoint.COMMAND, b"body")
+    async with (
+        Transport(ServerAddress(command_url=f"{plain_url}/mdm"), proofs=()) as transport,
+        transport.open(issuer.issue("d")) as conversation,
+    ):
+        reply = await conversation.send(Endpoint.COMMAND, b"body")
 
     request, body, _ = recorder.requests[0]
     assert (reply.status, reply.body, body) == (200, b"done", b"body")
@@ -146,9 +148,11 @@ async def test_each_kind_of_signature_is_believed(
         )
     identity = issuer.issue("d")
     proof = MessageSignature(digest=digest, signed_attributes=signed_attributes)
-    async with Transport(ServerAddress(command_url=f"{plain_url}/mdm"), proofs=(proof,)) as transport:
-        async with transport.open(identity) as conversation:
-            await conversation.send(Endpoint.COMMAND, b"body")
+    async with (
+        Transport(ServerAddress(command_url=f"{plain_url}/mdm"), proofs=(proof,)) as transport,
+        transport.open(identity) as conversation,
+    ):
+        await conversation.send(Endpoint.COMMAND, b"body")
 
     request, body, _ = recorder.requests[0]
     signer = verify_device_signature(request.headers["Mdm-Signature"], body, certificates)
@@ -180,9 +184,11 @@ def test_a_signature_without_attributes_is_over_the_body_itself(issuer: Any) -> 
 async def test_a_proxys_header_holds_the_certificate(recorder: Recorder, plain_url: str, issuer: Any) -> None:
     identity = issuer.issue("d")
     proof = ProxyHeader(name="X-Cert", style="escaped_pem")
-    async with Transport(ServerAddress(command_url=f"{plain_url}/mdm"), proofs=(proof,)) as transport:
-        async with transport.open(identity) as conversation:
-            await conversation.send(Endpoint.COMMAND, b"body")
+    async with (
+        Transport(ServerAddress(command_url=f"{plain_url}/mdm"), proofs=(proof,)) as transport,
+        transport.open(identity) as conversation,
+    ):
+        await conversation.send(Endpoint.COMMAND, b"body")
 
     assert parse_certificate_header(recorder.requests[0][0].headers["X-Cert"]) == identity.certificate_der
 
