@@ -168,6 +168,10 @@ class Connection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self._writer = reader, writer
 
+    def extra(self, name: str) -> Any:
+        """What the transport knows."""
+        return self._writer.get_extra_info(name)
+
     async def send(self, piece: bytes, *, is_last: bool = False) -> None:
         """Send these bytes, and with `is_last` the end of the stream."""
         self._writer.write(piece)
@@ -287,6 +291,7 @@ async def serving(
     listen: Listen | None = None,
     tls: TLS | None = None,
     device_ca: tuple[DeviceCA, ...] = (),
+    roots: tuple[bytes, ...] | None = None,
 ) -> AsyncIterator[Serving]:
     """A server with these parts of a configuration; plain HTTP on loopback unless told otherwise."""
     recorded = services or RecordedServices()
@@ -299,7 +304,7 @@ async def serving(
         device_ca=device_ca,
     )
     all_services: Any = SimpleNamespace(
-        certificates=CertificateCache(DeviceTrust([DeviceAuthority(name="external", roots=(pki.ca,))])),
+        certificates=CertificateCache(DeviceTrust([DeviceAuthority(name="external", roots=roots or (pki.ca,))])),
         authorities={"external": Reenrollment.ALLOW},
         clock=lambda: NOW,
         metrics=Metrics(),
@@ -335,12 +340,18 @@ class TLSFiles:
     device_ca: tuple[DeviceCA, ...]
     folder: Path
 
+    def write(self, path: str, content: bytes) -> None:
+        """Replace one of the files."""
+        Path(path).write_bytes(content)
+
     def client(self, device: DeviceIdentity | None = None) -> ssl.SSLContext:
         """A client that accepts the server whatever its name, with the device's certificate if it has one."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         if device is not None:
+            # A modern OpenSSL would not even load what old devices have.
+            context.set_ciphers("DEFAULT:@SECLEVEL=0")
             path = self.folder / "client.pem"
             path.write_bytes(encode_certificate(device.der) + dump_private_key(device.key))
             context.load_cert_chain(path)
