@@ -177,11 +177,10 @@ class QueueRows:
         """How many open items of the same enrollment go before it."""
         row = await tx.fetch_one(
             "SELECT count(*) FROM queue_item WHERE enrollment_id = ? AND finished_at IS NULL AND state <> 'withdrawn' "
-            f"AND deliveries - not_now_count < {STUBBORN_DELIVERIES} "
-            "AND (priority > ? OR (priority = ? AND id < ?))",
+            f"AND (deliveries - not_now_count >= {STUBBORN_DELIVERIES}, -priority, id) < (?, ?, ?)",
             item.enrollment,
-            item.priority,
-            item.priority,
+            int(item.deliveries - item.not_now_count >= STUBBORN_DELIVERIES),
+            -item.priority,
             item.row,
         )
         assert row is not None
