@@ -1,0 +1,91 @@
+"""Answers SCEP messages (RFC 8894). Reading and writing them is `certs`, deciding is `issuing`; here they meet.
+
+All cryptography runs in threads: opening a request and signing its reply take about a millisecond each.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from functools import partial
+from secrets import token_bytes
+
+from certs import (
+    Authority,
+    FailInfo,
+    KeyPolicy,
+    MessageType,
+    RequestRefused,
+    SCEPMessage,
+    SCEPRequest,
+    build_failure,
+    build_success,
+    ca_capabilities,
+    ca_certificates,
+    parse_request,
+)
+from mdmserver.issuance.authorities import Authorities
+from mdmserver.issuance.issuing import Issuing, NotPermitted
+
+NONCE_BYTES = 16
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SCEPSettings:
+    """What is allowed beyond what Apple's clients of today need."""
+
+    allow_des: bool = False
+    allow_rsa_1024: bool = False
+
+
+class SCEPService:
+    """The CA as SCEP clients see it."""
+
+    def __init__(self, *, authorities: Authorities, issuing: Issuing, settings: SCEPSettings) -> None:
+        self._authorities = authorities
+        self._issuing = issuing
+        self._settings = settings
+        self._policy = KeyPolicy(allow_rsa_1024=settings.allow_rsa_1024)
+
+    def capabilities(self) -> bytes:
+        """The answer to GetCACaps."""
+        return ca_capabilities()
+
+    def certificates(self) -> tuple[bytes, str]:
+        """The answer to GetCACert and its media type: the CA that issues now, which is also who decrypts."""
+        return ca_certificates([self._authorities.issuing.authority])
+
+    async def answer(self, message: bytes) -> bytes:
+        """The CertRep to a PKIOperation. Raises CertificateError for bytes that deserve no answer."""
+        authorities = [own.authority for own in self._authorities.all]
+        try:
+            request = await asyncio.to_thread(
+                partial(
+                    parse_request, message, authorities, allow_des=self._settings.allow_des, policy=self._policy
+                )
+            )
+        except RequestRefused as error:
+            _log.info("scep request refused", extra={"code": "scep_refused", "reason": str(error)})
+            return await self._failure(error.message, error.fail_info, self._authorities.issuing.authority)
+        try:
+            certificate = await self._certificate(request)
+        except NotPermitted as error:
+            _log.info("scep request refused", extra={"code": error.code, "reason": str(error)})
+            return await self._failure(request, FailInfo.BAD_REQUEST, request.recipient)
+        return await asyncio.to_thread(
+            partial(build_success, request, certificate, request.recipient, sender_nonce=token_bytes(NONCE_BYTES))
+        )
+
+    async def _certificate(self, request: SCEPRequest) -> bytes:
+        if request.csr is None:
+            return await self._issuing.poll(request.transaction_id, request.signer.public_key_der)
+        if request.message_type is MessageType.RENEWAL_REQ:
+            return await self._issuing.for_renewal(request.signer_der, request.transaction_id, request.csr)
+        if request.challenge_password is None:
+            raise NotPermitted("the request has no challenge")
+        return await self._issuing.for_challenge(request.challenge_password, request.transaction_id, request.csr)
+
+    async def _failure(self, message: SCEPMessage, fail_info: FailInfo, authority: Authority) -> bytes:
+        return await asyncio.to_thread(
+            partial(build_failure, message, fail_info, authority, sender_nonce=token_bytes(NONCE_BYTES))
+        )
