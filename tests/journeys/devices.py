@@ -17,6 +17,7 @@ from mdmserver.protocol import (
     CommandUUID,
     EnrollmentID,
     EnrollmentType,
+    ErrorItem,
     Status,
     TokenUpdate,
     encode_checkin,
@@ -142,12 +143,13 @@ class Device:
         for reply in (await self.authenticate(), await self.token_update()):
             assert (reply.status, reply.body) == (200, b"")
 
-    async def report(self, status: Status, uuid: str | None = None, **response: Any) -> Reply:
+    async def report(self, status: Status, uuid: str | None = None, *errors: ErrorItem, **response: Any) -> Reply:
         """A report; `response` is what is particular to the command."""
         body = encode_report(
             enrollment_id=self.id,
             status=status,
             command_uuid=None if uuid is None else CommandUUID(uuid),
+            error_chain=errors,
             response=response,
         )
         return await self.send(body, COMMAND)
