@@ -32,6 +32,7 @@ ANY_EXTENDED_KEY_USAGE = object_identifier("2.5.29.37.0")
 _VERSION = 0xA0
 _EXTENSIONS = 0xA3
 _KEY_CERT_SIGN = 0x04  # bit 5 of the first octet: RFC 5280 §4.2.1.3
+_CRL_SIGN = 0x02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,7 @@ class CertificateFields:
     serial_number: int
     issuer_der: bytes
     subject_der: bytes
+    public_key_der: bytes
     extensions: dict[bytes, bytes]
 
 
@@ -65,7 +67,7 @@ def read_certificate(der: bytes) -> CertificateFields:
         fields.pop(0)
     if len(fields) < 6:
         raise MalformedDER("the certificate lacks a part")
-    serial, inner_algorithm, issuer, _validity, subject, _key, *optional = fields
+    serial, inner_algorithm, issuer, _validity, subject, public_key, *optional = fields
     # RFC 5280 §4.1.1.2: both must be the same; only one of them is signed.
     if reader.raw(inner_algorithm) != reader.raw(algorithm):
         raise MalformedDER("the certificate names two signature algorithms")
@@ -77,6 +79,7 @@ def read_certificate(der: bytes) -> CertificateFields:
         serial_number=_serial_number(reader.content(expected(serial, INTEGER))),
         issuer_der=reader.raw(expected(issuer, SEQUENCE)),
         subject_der=reader.raw(expected(subject, SEQUENCE)),
+        public_key_der=reader.raw(expected(public_key, SEQUENCE)),
         extensions=_extensions(reader, optional),
     )
 
@@ -89,6 +92,13 @@ def may_issue(fields: CertificateFields) -> bool:
         if not octets or not octets[0] & _KEY_CERT_SIGN:
             return False
     return is_authority(fields)
+
+
+def may_sign_crls(fields: CertificateFields) -> bool:
+    """Whether keyUsage, if there, allows signing CRLs."""
+    usage = fields.extensions.get(KEY_USAGE)
+    octets = b"" if usage is None else _bits(_value(usage, BIT_STRING))
+    return usage is None or bool(octets and octets[0] & _CRL_SIGN)
 
 
 def is_authority(fields: CertificateFields) -> bool:

@@ -19,6 +19,7 @@ CONTENT_TYPE = der.object_identifier("1.2.840.113549.1.9.3")
 MESSAGE_DIGEST = der.object_identifier("1.2.840.113549.1.9.4")
 
 _DETACHED_DATA = der.sequence(DATA)
+_ONLY_DATA = der.set_of(DATA)
 _EXPLICIT_0 = 0xA0
 _EXPLICIT_1 = 0xA1
 _KEY_IDENTIFIER = 0x80
@@ -66,6 +67,29 @@ def parse_signed_data(encoded: bytes) -> SignedData:
     if len(signers) != 1:
         raise SignatureInvalid(f"{len(signers)} signers where exactly one is accepted")
     return _signed_data(reader, signers[0], certificates, content_type, content)
+
+
+def parse_certificates(encoded: bytes) -> tuple[bytes, ...]:
+    """The certificates of a SignedData, signed or not, in their order; raises MalformedDER or SignatureInvalid."""
+    reader = Reader(encoded)
+    for field in _signed_data_fields(reader):
+        if field.tag == _EXPLICIT_0:
+            return _certificates(reader, field)
+    return ()
+
+
+def signed_attributes_over(signed: SignedData, digest: bytes) -> bytes:
+    """The bytes under a signature with signed attributes, over content with this digest: RFC 5652 §5.4.
+
+    Raises SignatureInvalid where there are none, or where they do not hold the digest and the content type data.
+    """
+    if signed.signed_attributes is None:
+        raise SignatureInvalid("there are no signed attributes")
+    if signed.content_type != DATA or signed.attributes.get(CONTENT_TYPE) != _ONLY_DATA:
+        raise SignatureInvalid("the signed attributes do not name the content type data exactly once")
+    if signed.attributes.get(MESSAGE_DIGEST) != der.set_of(der.octet_string(digest)):
+        raise SignatureInvalid("the signed attributes do not hold the digest of this body exactly once")
+    return signed.signed_attributes
 
 
 def signer_names(issuer_der: bytes, serial_number: int, key_identifier: bytes | None) -> tuple[bytes, ...]:

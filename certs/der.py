@@ -3,7 +3,11 @@
 Every function returns one complete element, so that structures are written as nested calls.
 """
 
+import re
+from datetime import UTC, datetime
+
 from certs.ber import (
+    BIT_STRING,
     BOOLEAN,
     INTEGER,
     NULL_TAG,
@@ -15,6 +19,8 @@ from certs.ber import (
 )
 
 NULL = bytes((NULL_TAG, 0))
+
+_PRINTABLE = re.compile(r"[A-Za-z0-9 '()+,\-./:=?]*")
 
 
 def element(tag: int, *contents: bytes) -> bytes:
@@ -54,6 +60,26 @@ def boolean(value: bool) -> bytes:
 def octet_string(value: bytes) -> bytes:
     """A primitive OCTET STRING."""
     return element(OCTET_STRING, value)
+
+
+def printable_string(text: str) -> bytes:
+    """A PrintableString where its letters suffice, else a UTF8String."""
+    if _PRINTABLE.fullmatch(text):
+        return element(0x13, text.encode("ascii"))
+    return element(0x0C, text.encode("utf-8"))
+
+
+def bit_string(octets: bytes) -> bytes:
+    """A BIT STRING of whole octets."""
+    return element(BIT_STRING, b"\x00", octets)
+
+
+def time(at: datetime) -> bytes:
+    """A Time to the second as certificates have it: UTCTime until 2049, GeneralizedTime after (RFC 5280 §4.1.2.5)."""
+    utc = at.astimezone(UTC)
+    if 1950 <= utc.year < 2050:
+        return element(0x17, utc.strftime("%y%m%d%H%M%SZ").encode("ascii"))
+    return element(0x18, utc.strftime("%Y%m%d%H%M%SZ").encode("ascii"))
 
 
 def object_identifier(dotted: str) -> bytes:

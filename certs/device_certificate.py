@@ -10,23 +10,16 @@ from datetime import datetime
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from certs.certificate_fields import read_certificate, subject_key_identifier
 from certs.cms import signer_names
 from certs.errors import CertificateError, CertificateExpired, CertificateRefused, MalformedDER
-from certs.keys import PublicKey
+from certs.keys import PublicKey, verifiable
 from certs.trust import DeviceTrust
 
 MAX_REFUSED = 1024
 
 _Value = TypeVar("_Value")
-
-_RSA_BITS = range(1024, 4096 + 1)
-_LONGEST_EXPONENT_BITS = 64  # an exponent as long as the modulus makes one verification take milliseconds
-_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +117,7 @@ def load_device_certificate(der: bytes) -> DeviceCertificate:
             serial_number=parts.serial_number,
             not_before=certificate.not_valid_before_utc,
             not_after=certificate.not_valid_after_utc,
-            public_key=_accepted_key(certificate),
+            public_key=verifiable(certificate.public_key()),
             signer_names=signer_names(parts.issuer_der, parts.serial_number, subject_key_identifier(parts)),
         )
     except CertificateError:
@@ -139,19 +132,6 @@ def check_validity(certificate: DeviceCertificate, at: datetime) -> None:
         raise CertificateExpired(f"certificate expired at {certificate.not_after.isoformat()}")
     if at < certificate.not_before:
         raise CertificateRefused(f"certificate is not valid before {certificate.not_before.isoformat()}")
-
-
-def _accepted_key(certificate: x509.Certificate) -> PublicKey:
-    key = certificate.public_key()
-    if isinstance(key, RSAPublicKey):
-        if key.key_size not in _RSA_BITS:
-            raise CertificateRefused(f"an RSA key of {key.key_size} bits is not accepted")
-        if key.public_numbers().e.bit_length() > _LONGEST_EXPONENT_BITS:
-            raise CertificateRefused("an RSA exponent longer than 64 bits is not accepted")
-        return key
-    if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, _CURVES):
-        return key
-    raise CertificateRefused("the key is neither RSA nor on P-256, P-384 or P-521")
 
 
 def _remember(store: OrderedDict[bytes, _Value], der: bytes, value: _Value, capacity: int) -> None:

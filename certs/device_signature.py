@@ -16,6 +16,7 @@ from certs.cms import (
     SIGNED_DATA,
     SignedData,
     parse_signed_data,
+    signed_attributes_over,
     signer_names,
 )
 from certs.device_certificate import CertificateCache, DeviceCertificate, TrustedCertificate
@@ -23,8 +24,7 @@ from certs.errors import CertificateError, HeaderMalformed, SignatureInvalid
 from certs.keys import PrivateKey
 
 MAX_DECODED_BYTES = 12 * 1024
-_ONLY_DATA = der.set_of(DATA)
-_CONTENT_TYPE_IS_DATA = der.sequence(CONTENT_TYPE, _ONLY_DATA)
+_CONTENT_TYPE_IS_DATA = der.sequence(CONTENT_TYPE, der.set_of(DATA))
 _MAX_ENCODED_CHARACTERS = (MAX_DECODED_BYTES + 2) // 3 * 4
 
 
@@ -154,11 +154,7 @@ def _signed_message(signed: SignedData, digest: bytes, body: bytes | None) -> tu
         raise SignatureInvalid("the content type is not data")
     if signed.signed_attributes is None:
         return (digest, True) if body is None else (body, False)
-    if signed.attributes.get(CONTENT_TYPE) != _ONLY_DATA:
-        raise SignatureInvalid("the signed attributes do not name the content type data exactly once")
-    if signed.attributes.get(MESSAGE_DIGEST) != der.set_of(der.octet_string(digest)):
-        raise SignatureInvalid("the signed attributes do not hold the digest of this body exactly once")
-    return signed.signed_attributes, False
+    return signed_attributes_over(signed, digest), False
 
 
 def _attributes(body: bytes, algorithm: Digest) -> bytes:

@@ -1,4 +1,4 @@
-"""Makes, reads and writes private keys; using them is the business of others."""
+"""Makes, reads and writes private keys, reads public ones; using them is the business of others."""
 
 from typing import Literal
 
@@ -13,6 +13,10 @@ from certs.errors import CertificateRefused, MalformedDER
 PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey
 PublicKey = RSAPublicKey | EllipticCurvePublicKey
 CurveName = Literal["P-256", "P-384", "P-521"]
+
+_VERIFIED_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+_RSA_BITS = range(1024, 4096 + 1)
+_LONGEST_EXPONENT_BITS = 64  # an exponent as long as the modulus makes one verification take milliseconds
 
 _CURVES: dict[CurveName, type[ec.EllipticCurve]] = {
     "P-256": ec.SECP256R1,
@@ -50,3 +54,33 @@ def dump_private_key(key: PrivateKey) -> bytes:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
+
+
+def load_public_key(der: bytes) -> PublicKey:
+    """Reads a SubjectPublicKeyInfo; raises MalformedDER, or CertificateRefused as `verifiable` does."""
+    try:
+        key = serialization.load_der_public_key(der)
+    except Exception as error:  # whatever the parser raises, it is about these bytes
+        raise MalformedDER(f"public key cannot be read: {type(error).__name__}") from error
+    return verifiable(key)
+
+
+def dump_public_key(key: PublicKey) -> bytes:
+    """The SubjectPublicKeyInfo in DER: equal for equal keys."""
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def verifiable(key: object) -> PublicKey:
+    """The same key, if signatures by it can be checked at a bounded cost; raises CertificateRefused.
+
+    These are RSA keys of 1024 to 4096 bits and EC keys on P-256, P-384 and P-521.
+    """
+    if isinstance(key, RSAPublicKey):
+        if key.key_size not in _RSA_BITS:
+            raise CertificateRefused(f"an RSA key of {key.key_size} bits is not accepted")
+        if key.public_numbers().e.bit_length() > _LONGEST_EXPONENT_BITS:
+            raise CertificateRefused("an RSA exponent longer than 64 bits is not accepted")
+        return key
+    if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, _VERIFIED_CURVES):
+        return key
+    raise CertificateRefused("the key is neither RSA nor on P-256, P-384 or P-521")

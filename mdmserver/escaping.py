@@ -14,7 +14,7 @@ def escaped(text: str) -> str:
 
 
 def escaped_json(document: str) -> str:
-    """A JSON document that means the same, with those characters as JSON escapes; lone surrogates are not expected."""
+    """A JSON document without line breaks that means the same, with those characters as JSON escapes."""
     return _UNSAFE.sub(_json_escape, document)
 
 

@@ -11,6 +11,7 @@ from mdmserver.devices.store import DeviceStore
 from mdmserver.protocol import loads
 from mdmserver.transaction import Transaction
 
+_LONGEST_FACT = 4096
 _FACTS = {
     "serial_number": "SerialNumber",
     "device_name": "DeviceName",
@@ -54,4 +55,9 @@ def result_handlers(devices: DeviceStore) -> dict[str, ResultHandler]:
 
 def _facts_in(answers: Mapping[str, Any]) -> DeviceFacts:
     said = {name: answers.get(key) for name, key in _FACTS.items()}
-    return DeviceFacts(**{name: value for name, value in said.items() if isinstance(value, str)})
+    return DeviceFacts(**{name: value for name, value in said.items() if _is_fact(value)})
+
+
+def _is_fact(value: Any) -> bool:
+    # As long as a check-in may say it: a result may hold 16 MiB in one string.
+    return isinstance(value, str) and len(value) <= _LONGEST_FACT

@@ -19,6 +19,7 @@ _OLDEST_PYTHON = (3, 11)
 _GIB = 1024**3
 _ENOUGH_BYTES, _TOO_LITTLE_BYTES = 2 * _GIB, _GIB // 10
 _RELEASED = datetime(2026, 1, 1, tzinfo=UTC)
+_HIGHEST_PORT = 65535
 _TOLERATED = timedelta(minutes=5)
 
 
@@ -71,19 +72,22 @@ def check_ports(config: Config, state: Path) -> Iterator[Finding]:
             continue
         host, _, port = address.rpartition(":")
         if holder is not None and name in holder.listening:
-            yield ok(f"port {name}", f"{address} is held by this server, process {holder.pid}")
+            bound = ":".join(map(str, holder.listening[name]))
+            yield ok(f"port {name}", f"{bound} is held by this server, process {holder.pid}")
         else:
             yield _bound(name, host.strip("[]"), port)
 
 
 def _bound(name: str, host: str, port: str) -> Finding:
+    if not port.isdecimal() or int(port) > _HIGHEST_PORT:  # the resolver would wrap it round
+        return failure(f"port {name}", f"{port!r} is no port")
     try:
         [family, kind, protocol, _, address] = socket.getaddrinfo(host or None, int(port), type=socket.SOCK_STREAM,
                                                                   flags=socket.AI_PASSIVE)[0]  # fmt: skip
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except (OSError, ValueError, OverflowError) as error:
+    except (OSError, ValueError) as error:
         return failure(f"port {name}", f"{host}:{port} cannot be used: {error}")
     return ok(f"port {name}", f"{host}:{port} is free")
 

@@ -41,8 +41,8 @@ def check_database(state: Path) -> Iterator[Finding]:
         return
     try:
         yield from asyncio.run(_opened(path, state / KEYS_FOLDER))
-    except MDMError as error:
-        yield failure("database", str(error))
+    except Exception as error:  # whatever opening it raises is what was looked for
+        yield failure("database", f"{path} does not open: {error}")
 
 
 async def _opened(path: Path, keys: Path) -> list[Finding]:

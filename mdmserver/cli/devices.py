@@ -11,7 +11,7 @@ from mdmserver.cli.verb import api_verb
 from mdmserver.devices.model import EnrollmentState
 from mdmserver.protocol import EnrollmentType
 
-_TITLES = ("ID", "TYPE", "STATE", "SERIAL", "NAME", "MODEL", "OS", "LAST SEEN", "PROBLEMS")
+_TITLES = ("SERIAL", "NAME", "MODEL", "OS", "STATE", "LAST SEEN", "TYPE", "ID")
 _TIMES = ("created_at", "enrolled_at", "last_seen_at")
 
 
@@ -155,9 +155,8 @@ def _name_of(item: dict[str, Any]) -> str:
 
 def _row(item: dict[str, Any], out: Output) -> tuple[object, ...]:
     return (
-        item["id"], item["type"], item["state"], item["serial_number"],
-        item["device_name"] or item["user_short_name"], item["product_name"] or item["model"], item["os_version"],
-        out.when(item["last_seen_at"]), [problem["code"] for problem in item["problems"]],
+        item["serial_number"], item["device_name"] or item["user_short_name"], item["product_name"] or item["model"],
+        item["os_version"], item["state"], out.when(item["last_seen_at"]), item["type"], item["id"],
     )  # fmt: skip
 
 

@@ -50,7 +50,8 @@ class Output:
 
     def json(self, value: object) -> None:
         """The whole answer for a program."""
-        click.echo(escaped_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))
+        # Escaped before the line breaks come in.
+        click.echo(msgspec.json.format(escaped_json(msgspec.json.encode(value).decode()), indent=2))
 
     def table(self, titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Rows under titles; without a terminal one tab-separated line each, nothing cut."""

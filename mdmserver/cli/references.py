@@ -10,7 +10,7 @@ import click
 from mdmserver.cli.client import APIClient, Missing
 from mdmserver.cli.exits import Exit, Failure
 
-_SERIAL_NUMBER = re.compile(r"[A-Za-z0-9]{8,14}")  # a UDID is longer
+_SERIAL_NUMBER = re.compile(r"[A-Za-z0-9]{1,20}")  # UDIDs are longer
 _LOOKUPS_AT_ONCE = 16
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import os
 import secrets
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def simulate(**options: Any) -> None:
 
 
 def _plan(options: dict[str, Any]) -> Plan:
-    url = options["url"] or url_of(options["state"], {})
+    url = options["url"] or url_of(options["state"], os.environ)
     _check_url(url, allow_remote=options["allow_remote"])
     folder = options["state"] / SIMULATOR_CA_FOLDER
     if (options["ca"] is None) != (options["ca_key"] is None):

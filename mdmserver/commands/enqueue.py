@@ -1,12 +1,13 @@
 """Puts one command into many queues. Done in chunks between which devices are served; doing it again goes on.
 
 The first chunk's transaction keeps the command and writes the audit record. Should the server stop between chunks,
-the same call (same CommandUUID or idempotency key, same content) queues the rest: a target has a command once.
+the same call (same CommandUUID or idempotency key, same content) queues the rest: a target has a command once, and a
+call that queues nothing more leaves no record.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from mdmserver.audit.model import Actor
@@ -34,6 +35,15 @@ class Enqueued:
     request_type: str
     queued: int
     refused: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """The command as it is stored, and whether this call's audit record is written."""
+
+    record: CommandRecord
+    is_new: bool
+    is_audited: bool = False
 
 
 class Enqueuer:
@@ -70,30 +80,31 @@ class Enqueuer:
         rows, refused = await self._resolve(references)
         if not rows:
             return Enqueued(uuid=command.uuid, request_type=command.request_type, queued=0, refused=refused)
-        record = None
+        kept: _Kept | None = None
         for start in range(0, len(rows), CHUNK):
             chunk = rows[start : start + CHUNK]
-            record = await self._storage.run(
-                partial(self._enqueue, command=command, record=record, targets=chunk, total=len(rows), actor=actor)
+            kept = await self._storage.run(
+                partial(self._enqueue, command=command, kept=kept, targets=chunk, total=len(rows), actor=actor)
             )
-        assert record is not None
+        assert kept is not None
         self._hints.give(Hint.COMMANDS_QUEUED)
+        record = kept.record
         return Enqueued(uuid=record.uuid, request_type=record.request_type, queued=len(rows), refused=refused)
 
     async def to_everyone(self, request: CommandRequest, *, types: frozenset[EnrollmentType], actor: Actor) -> Enqueued:
         """Queue for every enabled enrollment of these types, as they are when their chunk is reached."""
         command = await self._composed(request)
-        record: CommandRecord | None = None
+        kept: _Kept | None = None
         after: EnrollmentRow | None = EnrollmentRow(0)
         queued = 0
         while after is not None:
-            record, number, after = await self._storage.run(
-                partial(self._enqueue_next, command=command, record=record, types=types, after=after, actor=actor)
+            kept, number, after = await self._storage.run(
+                partial(self._enqueue_next, command=command, kept=kept, types=types, after=after, actor=actor)
             )
             queued += number
-        assert record is not None
+        assert kept is not None
         self._hints.give(Hint.COMMANDS_QUEUED)
-        return Enqueued(uuid=record.uuid, request_type=record.request_type, queued=queued)
+        return Enqueued(uuid=kept.record.uuid, request_type=kept.record.request_type, queued=queued)
 
     async def _composed(self, request: CommandRequest) -> NewCommand:
         # Writing a large payload, or reading a large plist, takes up to a second: other callers go on meanwhile.
@@ -118,49 +129,44 @@ class Enqueuer:
         tx: Transaction,
         *,
         command: NewCommand,
-        record: CommandRecord | None,
+        kept: _Kept | None,
         targets: Sequence[EnrollmentRow],
         total: int,
         actor: Actor,
-    ) -> CommandRecord:
-        is_first = record is None
-        kept = record or await self._kept(tx, command, actor)
-        await self._commands.enqueue(tx, kept.row, targets, at=self._clock())
-        if is_first:
-            await self._audited(tx, kept, targets=total, actor=actor)
-        return kept
+    ) -> _Kept:
+        kept = kept or await self._kept(tx, command, actor)
+        number = await self._commands.enqueue(tx, kept.record.row, targets, at=self._clock())
+        return await self._audited(tx, kept, queued=number, targets=total, actor=actor)
 
     async def _enqueue_next(
         self,
         tx: Transaction,
         *,
         command: NewCommand,
-        record: CommandRecord | None,
+        kept: _Kept | None,
         types: frozenset[EnrollmentType],
         after: EnrollmentRow,
         actor: Actor,
-    ) -> tuple[CommandRecord, int, EnrollmentRow | None]:
-        is_first = record is None
-        kept = record or await self._kept(tx, command, actor)
+    ) -> tuple[_Kept, int, EnrollmentRow | None]:
+        kept = kept or await self._kept(tx, command, actor)
         number, last = await self._commands.enqueue_all(
-            tx, kept.row, after=after, limit=CHUNK, types=types, at=self._clock()
+            tx, kept.record.row, after=after, limit=CHUNK, types=types, at=self._clock()
         )
-        if is_first:
-            await self._audited(tx, kept, targets=-1, actor=actor)
-        return kept, number, last
+        return await self._audited(tx, kept, queued=number, targets="everyone", actor=actor), number, last
 
-    async def _kept(self, tx: Transaction, command: NewCommand, actor: Actor) -> CommandRecord:
+    async def _kept(self, tx: Transaction, command: NewCommand, actor: Actor) -> _Kept:
         known = await self._known(tx, command)
         if known is None:
             await self._commands.insert_command(tx, command, created_by=actor.name, at=self._clock())
-            known = await self._commands.command(tx, command.uuid)
-            assert known is not None
-        elif known.content_hash != command.content_hash:
+            inserted = await self._commands.command(tx, command.uuid)
+            assert inserted is not None
+            return _Kept(record=inserted, is_new=True)
+        if known.content_hash != command.content_hash:
             raise Conflict(
                 f"command {known.uuid} was enqueued before with another content; use a new CommandUUID or key",
                 code="command_differs",
             )
-        return known
+        return _Kept(record=known, is_new=False)
 
     async def _known(self, tx: Transaction, command: NewCommand) -> CommandRecord | None:
         if command.idempotency_key is not None:
@@ -169,9 +175,12 @@ class Enqueuer:
                 return known
         return await self._commands.command(tx, command.uuid)
 
-    async def _audited(self, tx: Transaction, record: CommandRecord, *, targets: int, actor: Actor) -> None:
-        detail: dict[str, str | int | bool | None] = {"request_type": record.request_type}
-        detail["targets"] = targets if targets >= 0 else "everyone"
+    async def _audited(self, tx: Transaction, kept: _Kept, *, queued: int, targets: int | str, actor: Actor) -> _Kept:
+        if kept.is_audited or not (kept.is_new or queued):
+            return kept
+        record = kept.record
+        detail = {"request_type": record.request_type, "targets": targets}
         await self._audit.append(
             tx, at=self._clock(), actor=actor, action="command.enqueue", subject=record.uuid, detail=detail
         )
+        return replace(kept, is_audited=True)

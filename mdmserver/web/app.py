@@ -113,7 +113,8 @@ def _answers(routes: list[AnyRoute], metrics: Metrics) -> Callable[..., Awaitabl
             if isinstance(error, AccessRefused) and surface is not None:
                 metrics.count(Counter.AUTHENTICATION_FAILURES, surface)
         response.headers.update(_SECURITY_HEADERS)
-        metrics.count(Counter.REQUESTS, surface or Surface.DEVICE, class_of(response.status))
+        if surface is not None:
+            metrics.count(Counter.REQUESTS, surface, class_of(response.status))
         return response
 
     return answers

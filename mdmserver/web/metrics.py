@@ -44,7 +44,7 @@ class Metrics:
         self._counts: Tally[tuple[Counter, tuple[StrEnum, ...]]] = Tally()
 
     def count(self, counter: Counter, *labels: StrEnum) -> None:
-        """One more; the label's name in the exposition is its enum's name in small letters."""
+        """One more; the label's name in the exposition is its enum's name."""
         if not all(isinstance(label, StrEnum) for label in labels):
             raise TypeError(f"a label of {counter} is not a member of an enum")
         self._counts[counter, labels] += 1

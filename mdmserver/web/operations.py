@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from http import HTTPStatus
 
 from mdmserver.transaction import Transaction
@@ -14,8 +16,8 @@ _READY_SECONDS = 2.0
 _TEXT = "text/plain; charset=utf-8"
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 _HELP = {
-    Counter.REQUESTS: "Requests answered, by surface and class of status.",
-    Counter.DEVICE_REQUESTS: "Device requests, by what came of them.",
+    Counter.REQUESTS: "Requests answered on other paths than devices', by surface and class of status.",
+    Counter.DEVICE_REQUESTS: "Device requests answered, by class of status.",
     Counter.AUTHENTICATION_FAILURES: "Requests without a usable API key, by surface.",
 }
 _log = logging.getLogger(__name__)
@@ -58,7 +60,7 @@ async def metrics(call: Call[Nothing, Nothing]) -> Content:
     counted = call.services.metrics.counts()
     for counter, text in _HELP.items():
         samples = {
-            _labels(**{type(label).__name__.lower(): label.value for label in labels}): number
+            _labels(**{_name_of(type(label)): label.value for label in labels}): number
             for (kind, labels), number in counted.items()
             if kind is counter
         }
@@ -84,6 +86,10 @@ def _by_state(counts: Mapping[str, int]) -> dict[str, int]:
 def _labels(**labels: str) -> str:
     """Values are ours (versions, members of enums) and need no escaping."""
     return "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}"
+
+
+def _name_of(kind: type[StrEnum]) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
 
 
 def _text(text: str, status: HTTPStatus = HTTPStatus.OK) -> Content:

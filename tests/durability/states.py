@@ -28,7 +28,7 @@ def factory_of(state: Path) -> DeviceFactory:
     """Issues certificates of the CA that `init` made."""
     folder = state / "simulator-ca"
     (authority,) = load_pem_certificates((folder / "ca.pem").read_bytes())
-    return DeviceFactory.of(authority, load_private_key((folder / "ca.key").read_bytes()))
+    return DeviceFactory(authority_der=authority, authority_key=load_private_key((folder / "ca.key").read_bytes()))
 
 
 def database_of(state: Path) -> Path:

@@ -1,7 +1,7 @@
 """Devices that say exactly what a test tells them to, over HTTP, with a real signature under every body."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from mdmserver.protocol import (
     CommandUUID,
     EnrollmentID,
     EnrollmentType,
+    ErrorItem,
     Status,
     TokenUpdate,
     encode_checkin,
@@ -50,7 +51,7 @@ class DeviceFactory:
     """A device CA and the certificates it issues."""
 
     authority_der: bytes
-    issuer: IdentityIssuer
+    authority_key: PrivateKey
 
     @classmethod
     def with_new_authority(cls) -> "DeviceFactory":
@@ -63,28 +64,30 @@ class DeviceFactory:
             not_after=now + timedelta(days=30),
             serial_number=secrets.randbits(100) + 1,
         )
-        return cls.of(der, key)
-
-    @classmethod
-    def of(cls, authority_der: bytes, key: PrivateKey) -> "DeviceFactory":
-        """An existing CA, whose key is at hand."""
-        issuer = IdentityIssuer(
-            authority_der=authority_der,
-            authority_key=key,
-            keys=own_keys(generate_ec),
-            clock=utc_now,
-            new_serial_number=lambda: secrets.randbits(100) + 1,
-        )
-        return cls(authority_der=authority_der, issuer=issuer)
+        return cls(authority_der=der, authority_key=key)
 
     @property
     def authority_pem(self) -> bytes:
         """The CA's certificate."""
         return encode_certificate(self.authority_der)
 
-    def identity(self, name: str = "device") -> Identity:
-        """A certificate with a key of its own."""
-        return self.issuer.issue(name)
+    @property
+    def issuer(self) -> IdentityIssuer:
+        """Issues certificates for keys of their own."""
+        return self._issuer_for(own_keys(generate_ec))
+
+    def identity(self, name: str = "device", key: PrivateKey | None = None) -> Identity:
+        """A certificate, with a key of its own unless one is given."""
+        return self._issuer_for(iter([key or generate_ec()])).issue(name)
+
+    def _issuer_for(self, keys: Iterator[PrivateKey]) -> IdentityIssuer:
+        return IdentityIssuer(
+            authority_der=self.authority_der,
+            authority_key=self.authority_key,
+            keys=keys,
+            clock=utc_now,
+            new_serial_number=lambda: secrets.randbits(100) + 1,
+        )
 
 
 def signed_by(identity: Identity) -> Signer:
@@ -98,6 +101,7 @@ class Device:
     def __init__(self, session: aiohttp.ClientSession, url: str, id: EnrollmentID, sign: Signer) -> None:
         self.id = id
         self.sign = sign
+        self.topic = TOPIC
         self._session = session
         self._url = f"{url}/mdm"
 
@@ -125,29 +129,30 @@ class Device:
             return Reply(status=response.status, body=await response.read())
 
     async def authenticate(self, serial_number: str | None = None) -> Reply:
-        message = Authenticate(enrollment_id=self.id, topic=TOPIC, serial_number=serial_number)
+        message = Authenticate(enrollment_id=self.id, topic=self.topic, serial_number=serial_number)
         return await self.send(encode_checkin(message), CHECKIN)
 
     async def token_update(self, token: bytes = b"t" * 32, unlock_token: bytes | None = None) -> Reply:
         message = TokenUpdate(
-            enrollment_id=self.id, topic=TOPIC, push_magic="magic", token=token, unlock_token=unlock_token
+            enrollment_id=self.id, topic=self.topic, push_magic="magic", token=token, unlock_token=unlock_token
         )
         return await self.send(encode_checkin(message), CHECKIN)
 
     async def check_out(self) -> Reply:
-        return await self.send(encode_checkin(CheckOut(enrollment_id=self.id, topic=TOPIC)), CHECKIN)
+        return await self.send(encode_checkin(CheckOut(enrollment_id=self.id, topic=self.topic)), CHECKIN)
 
     async def enroll(self) -> None:
         """Authenticate and TokenUpdate, both accepted."""
         for reply in (await self.authenticate(), await self.token_update()):
             assert (reply.status, reply.body) == (200, b"")
 
-    async def report(self, status: Status, uuid: str | None = None, **response: Any) -> Reply:
+    async def report(self, status: Status, uuid: str | None = None, *errors: ErrorItem, **response: Any) -> Reply:
         """A report; `response` is what is particular to the command."""
         body = encode_report(
             enrollment_id=self.id,
             status=status,
             command_uuid=None if uuid is None else CommandUUID(uuid),
+            error_chain=errors,
             response=response,
         )
         return await self.send(body, COMMAND)

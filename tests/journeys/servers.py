@@ -10,13 +10,15 @@ from mdmserver.access.model import Scope
 from mdmserver.audit.model import Actor, ActorKind
 from mdmserver.bootstrap import open_services
 from mdmserver.clock import Clock, utc_now
-from mdmserver.config import Config, Device, DeviceCA, Listen
+from mdmserver.config import Config, Device, DeviceCA, Limits, Listen
 from mdmserver.storage.vault_keys import add_wrapping_key
 from mdmserver.web.app import build_application
 from mdmserver.web.listener import ListenerKind
 from mdmserver.web.server import serve
 from mdmserver.web.services import Services
 from tests.journeys.devices import DeviceFactory
+
+DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,7 @@ async def running_server(
     *,
     reenrollment: Literal["allow", "ask"] = "ask",
     user_authenticate: Literal["decline", "zero_digest"] = "decline",
+    limits: Limits = DEFAULT_LIMITS,
     clock: Clock = utc_now,
 ) -> AsyncIterator[RunningServer]:
     """Start a server with a new device CA; everything ends with the block."""
@@ -46,6 +49,7 @@ async def running_server(
     config = Config(
         listen=Listen(http="127.0.0.1:0", operations=""),
         device=Device(user_authenticate=user_authenticate),
+        limits=limits,
         device_ca=(DeviceCA(name="tests", certificates=str(authority), reenrollment=reenrollment),),
     )
     async with (

@@ -14,10 +14,10 @@ from tests.web.api_server import Answer, RunningServer
 NOT_ENROLLED = "00000000-0000-4000-8000-999999999999"
 
 
-async def tool(server: RunningServer, method: str, path: str, body: bytes = b"", **arguments: object) -> Answer:
+async def tool(server: RunningServer, method: str, path: str, body: bytes = b"") -> Answer:
     """A call as NanoMDM's own scripts make it: Basic, user nanomdm."""
     headers = {"Authorization": aiohttp.encode_basic_auth("nanomdm", server.admin_key)}
-    return await server.call(method, path, headers=headers, data=body, **arguments)
+    return await server.call(method, path, headers=headers, data=body)
 
 
 async def test_version_needs_no_key(server: RunningServer) -> None:

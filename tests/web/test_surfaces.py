@@ -102,6 +102,7 @@ async def test_metrics_count_by_state_surface_and_class(server: RunningServer, f
     await server.get("/api/v1/status")
     await server.get("/api/v1/enrollments/nobody")
     await server.call("GET", "/api/v1/status")
+    await server.call("PUT", "/mdm", data=b"not from a device")
 
     answer = await server.call("GET", "/metrics", url=server.operations_url)
 
@@ -109,8 +110,9 @@ async def test_metrics_count_by_state_surface_and_class(server: RunningServer, f
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert 'mdmserver_enrollments{state="enrolled"} 1' in lines
     assert 'mdmserver_open_commands{state="queued"} 1' in lines
-    assert 'mdmserver_requests_total{surface="api",statusclass="2xx"} 1' in lines
-    assert 'mdmserver_requests_total{surface="api",statusclass="4xx"} 2' in lines
+    assert 'mdmserver_requests_total{surface="api",status_class="2xx"} 1' in lines
+    assert 'mdmserver_requests_total{surface="api",status_class="4xx"} 2' in lines
+    assert 'mdmserver_device_requests_total{status_class="4xx"} 1' in lines
     assert 'mdmserver_authentication_failures_total{surface="api"} 1' in lines
     assert "nobody" not in answer.body.decode()
     assert "# TYPE mdmserver_requests_total counter" in lines

@@ -1,12 +1,13 @@
 """The API's rows of the route table."""
 
-from mdmserver.web.api import audit, commands, enrollments, keys, reenrollments, results, status
+from mdmserver.web.api import audit, commands, enrollments, keys, reenrollments, results, sending, status
 from mdmserver.web.routes import AnyRoute
 
 ROUTES: list[AnyRoute] = [
     *status.ROUTES,
     *enrollments.ROUTES,
     *reenrollments.ROUTES,
+    *sending.ROUTES,
     *commands.ROUTES,
     *results.ROUTES,
     *keys.ROUTES,

@@ -78,7 +78,9 @@ async def test_user_channel_with_any_name_can_be_named(server: RunningServer, fl
 
 async def test_list_goes_on_where_the_page_before_ended(server: RunningServer, fleet: Fleet) -> None:
     ids = [str(await fleet.enroll(number)) for number in range(1, 6)]
-    found, cursor, pages = [], "", 0
+    found: list[str] = []
+    cursor: str | None = ""
+    pages = 0
 
     while cursor is not None:
         page = (await server.get(f"/api/v1/enrollments?limit=2{cursor and '&cursor=' + cursor}")).json

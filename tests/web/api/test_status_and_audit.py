@@ -41,7 +41,8 @@ async def test_each_change_over_the_api_leaves_one_record_with_the_keys_id(serve
 async def test_chain_can_be_followed_over_pages(server: RunningServer) -> None:
     for name in ("a", "b", "c"):
         await server.post("/api/v1/keys", {"name": name, "scopes": ["status:read"]})
-    records, cursor = [], ""
+    records: list[dict[str, str]] = []
+    cursor: str | None = ""
 
     while cursor is not None:
         page = (await server.get(f"/api/v1/audit?limit=2{cursor and '&cursor=' + cursor}")).json
