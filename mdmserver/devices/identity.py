@@ -5,8 +5,11 @@ and one in grace. The body's ids only confirm what the certificate says.
 
     certificate            | enrollment       | an Authenticate is
     -----------------------+------------------+----------------------------------------------------------
-    never seen, external   | unknown          | a new enrollment; the certificate is pinned to it     (e)
-    never seen, external   | ended            | a new life, likewise                                  (e)
+    of an invitation       | unknown or ended | a new enrollment, or a new life                       (a)
+    of an invitation       | live             | a new life if the invitation may replace it, or it was
+                           |                  | released; else refused, asked                         (b)
+    ours, believed here    | live             | news of its facts: a renewal, or the same again     (c, d)
+    never seen, external   | unknown or ended | a new enrollment or life; the certificate is pinned   (e)
     never seen, external   | live             | a new life if `allow` or released; else refused, asked (e)
     active here, external  | live             | a new life                                            (d)
     another device's       | any              | refused                                               (f)
@@ -14,10 +17,13 @@ and one in grace. The body's ids only confirm what the certificate says.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, StrEnum, auto
 
 from mdmserver.devices.model import EnrollmentRow
+
+GRACE = timedelta(days=7)
+"""How long the certificate before a renewed one stays good, unless the renewed one is used sooner."""
 
 
 class IdentityState(StrEnum):
@@ -30,10 +36,11 @@ class IdentityState(StrEnum):
 
 
 class Reenrollment(StrEnum):
-    """What an external CA's new certificate may do for a device that is enrolled."""
+    """What a CA's new certificate may do for a device that is enrolled; INVITED stands for the built-in CA."""
 
     ALLOW = "allow"
     ASK = "ask"
+    INVITED = "invited"
 
 
 class ExpiredIdentity(StrEnum):
@@ -62,6 +69,23 @@ class KnownIdentity:
 
     enrollment: EnrollmentRow
     state: IdentityState
+    changed_at: datetime
+    is_first_use: bool = False
+    """Renewed, and not used by the device until now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Newcomer:
+    """A certificate that is bound to nothing yet, and what vouches for it."""
+
+    is_refused: bool = False
+    may_replace: bool = False
+    """It may begin a new life of a device that is enrolled."""
+    issued: int | None = None
+    """Its record, if it is ours."""
+    uid: str | None = None
+    """The id in its subject, if it is ours; the enrollment takes it over."""
+    user_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +103,8 @@ class Beginning(Enum):
 
     ENROLLMENT = auto()
     LIFE = auto()
+    FACTS = auto()
+    """Nothing: the device renewed its certificate or says again what it said."""
     PENDING = auto()
     """Refused for now, and listed for an administrator to release."""
     NOTHING = auto()
@@ -86,15 +112,25 @@ class Beginning(Enum):
 
 
 def decide(
-    identity: KnownIdentity | None, enrollment: KnownEnrollment | None, *, reenrollment: Reenrollment
+    identity: KnownIdentity | None,
+    enrollment: KnownEnrollment | None,
+    *,
+    newcomer: Newcomer,
+    reenrollment: Reenrollment,
 ) -> Beginning:
     """What an Authenticate with this certificate for this enrollment begins: the table above, row by row."""
     if identity is not None:
         is_own = enrollment is not None and identity.enrollment == enrollment.row
-        return Beginning.LIFE if is_own and identity.state is IdentityState.ACTIVE else Beginning.NOTHING
+        if not is_own or identity.state not in (IdentityState.ACTIVE, IdentityState.GRACE):
+            return Beginning.NOTHING
+        if reenrollment is Reenrollment.INVITED:
+            return Beginning.FACTS
+        return Beginning.LIFE if identity.state is IdentityState.ACTIVE else Beginning.NOTHING
+    if newcomer.is_refused:
+        return Beginning.NOTHING
     if enrollment is None:
         return Beginning.ENROLLMENT
-    if not enrollment.is_live or enrollment.is_released or reenrollment is Reenrollment.ALLOW:
+    if not enrollment.is_live or enrollment.is_released or newcomer.may_replace:
         return Beginning.LIFE
     return Beginning.PENDING
 
@@ -104,7 +140,7 @@ class Verdict(Enum):
 
     WELCOME = auto()
     RENEWAL_ONLY = auto()
-    """Expired, proved by signature, and allowed to renew: connects are answered, nothing else is done."""
+    """Expired or out of grace, and allowed to renew: connects are answered with the renewal, nothing else is done."""
     REFUSED = auto()
 
 
@@ -114,13 +150,17 @@ def judge(
     *,
     presented: PresentedIdentity,
     expired: ExpiredIdentity,
+    at: datetime,
 ) -> Verdict:
     """Whether the certificate speaks for the device `device` (None: unknown), whichever channel the message is for."""
     if identity is None or device is None or identity.enrollment != device:
         return Verdict.REFUSED
     if identity.state not in (IdentityState.ACTIVE, IdentityState.GRACE):
         return Verdict.REFUSED
-    if not presented.is_expired:
-        return Verdict.WELCOME
-    may_renew = expired is ExpiredIdentity.RENEW and presented.by_signature
-    return Verdict.RENEWAL_ONLY if may_renew else Verdict.REFUSED
+    if presented.is_expired:
+        may_renew = expired is ExpiredIdentity.RENEW and presented.by_signature
+        return Verdict.RENEWAL_ONLY if may_renew else Verdict.REFUSED
+    if identity.state is IdentityState.GRACE and at - identity.changed_at > GRACE:
+        # The device never used the renewed one. It may have lost it: it is let in to renew, and to do nothing else.
+        return Verdict.RENEWAL_ONLY if expired is ExpiredIdentity.RENEW else Verdict.REFUSED
+    return Verdict.WELCOME

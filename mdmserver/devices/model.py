@@ -55,6 +55,9 @@ class Enrollment:
     facts: DeviceFacts = field(default_factory=DeviceFacts)
     user_short_name: str | None
     user_long_name: str | None
+    user_name: str | None = None
+    """For whom the device was invited, as the administrator wrote it."""
+    is_to_unenroll: bool = False
     created_at: datetime
     enrolled_at: datetime | None
     last_seen_at: datetime | None
@@ -100,6 +103,9 @@ class EventKind(StrEnum):
     BOOTSTRAP_TOKEN_DELETED = "bootstrap_token_deleted"
     BOOTSTRAP_TOKEN_RETURNED = "bootstrap_token_returned"
     CONFIGURED = "configured"
+    RENEWED = "certificate_renewed"
+    UNENROLL_REQUESTED = "unenroll_requested"
+    RETIRED = "retired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,9 @@ class Channel:
     enabled: bool
     awaiting_configuration: bool
     token_update_tally: int
+    is_to_unenroll: bool = False
+    has_reauthenticated: bool = False
+    """An Authenticate that began nothing came since the last TokenUpdate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,17 @@ class Target:
 
     row: EnrollmentRow
     is_live: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueRenewal:
+    """A device whose certificate wants renewal, and how often that was tried before."""
+
+    device: EnrollmentRow
+    id: EnrollmentID
+    life: int
+    attempts: int
+    not_after: datetime
 
 
 class DeviceStore(Protocol):
@@ -78,9 +92,67 @@ class DeviceStore(Protocol):
         ...
 
     async def bind_identity(
-        self, tx: Transaction, device: EnrollmentRow, presented: PresentedIdentity, *, at: datetime
+        self,
+        tx: Transaction,
+        device: EnrollmentRow,
+        presented: PresentedIdentity,
+        *,
+        renew_at: datetime | None,
+        at: datetime,
     ) -> None:
         """Make this certificate the device's one active; what was active or in grace before is superseded."""
+        ...
+
+    async def bind_renewed(
+        self,
+        tx: Transaction,
+        device: EnrollmentRow,
+        *,
+        fingerprint: bytes,
+        certificate: bytes,
+        authority: str,
+        not_after: datetime,
+        renew_at: datetime,
+        at: datetime,
+    ) -> None:
+        """Make a renewed certificate the active one, its first use to come; the one that the device uses goes into
+        grace, and one that it never used is superseded."""
+        ...
+
+    async def confirm_identity(self, tx: Transaction, device: EnrollmentRow, *, at: datetime) -> None:
+        """The active certificate was used: what was in grace is superseded."""
+        ...
+
+    async def live_device_of(self, tx: Transaction, fingerprint: bytes) -> EnrollmentRow | None:
+        """The live device that a certificate which is active or in grace belongs to, or None."""
+        ...
+
+    async def uid(self, tx: Transaction, device: EnrollmentRow) -> str:
+        """The id that certificates of ours carry for this device; made when there is none yet."""
+        ...
+
+    async def set_origin(self, tx: Transaction, device: EnrollmentRow, *, uid: str, user_name: str | None) -> None:
+        """Take over the id in the certificate and the invited user's name."""
+        ...
+
+    async def note_reauthenticated(self, tx: Transaction, device: EnrollmentRow, *, at: datetime) -> None:
+        """An Authenticate came that began nothing."""
+        ...
+
+    async def request_unenroll(self, tx: Transaction, device: EnrollmentRow, *, at: datetime) -> None:
+        """From now on every message of this device is answered that it shall unenroll."""
+        ...
+
+    async def delete(self, tx: Transaction, device: EnrollmentRow) -> None:
+        """Forget a device and its users: records, certificates' bindings, queue, results, timeline."""
+        ...
+
+    async def due_for_renewal(self, tx: Transaction, *, at: datetime, limit: int) -> list[DueRenewal]:
+        """Live, enabled devices whose active certificate of ours is to be renewed by now, the most urgent first."""
+        ...
+
+    async def renewal_tried(self, tx: Transaction, device: EnrollmentRow, *, next_at: datetime) -> None:
+        """One attempt more; look again then."""
         ...
 
     async def set_identity_state(

@@ -26,7 +26,6 @@ SERIAL_BITS = 127
 LONGEST_INVITATION = timedelta(days=366)
 MOST_USES = 1000
 UNUSED_CERTIFICATE_LIFETIME = timedelta(hours=24)
-GRACE = timedelta(days=7)
 
 
 class AuthorityRole(StrEnum):
