@@ -12,7 +12,7 @@ from mdmserver.cli.waiting import counts_of, wait_and_report
 
 async def test_a_server_that_went_away_and_stays_away_leaves_the_command_queued() -> None:
     async with open_client("http://127.0.0.1:1", None) as api:
-        with pytest.raises(Failure, match="cannot be reached: .*; the command stays queued") as caught:
+        with pytest.raises(Failure, match=r"cannot be reached: .*; the command stays queued") as caught:
             await wait_and_report(
                 api, Output(as_json=False), "UUID", timeout=timedelta(seconds=0.3), queued={"refused": {}}
             )
