@@ -26,8 +26,9 @@ async def wait_and_report(
     try:
         progress = await _wait(api, out, uuid, timeout.total_seconds())
     except asyncio.CancelledError:  # what Ctrl-C does to the task
-        message = f"not waiting any longer; the command stays queued. Look with: mdmctl commands show {uuid}"
-        raise Failure(message, exit_code=Exit.INTERRUPTED) from None
+        raise Failure(f"not waiting any longer; {_still_queued(uuid)}", exit_code=Exit.INTERRUPTED) from None
+    except Unreachable as error:
+        raise Failure(f"{error}; {_still_queued(uuid)}", exit_code=Exit.UNREACHABLE) from error
     others = await _others(api, uuid) if progress.get(_GOOD, 0) < progress["total"] else []
     if out.as_json:
         out.json({**queued, "progress": progress, "not_acknowledged": others})
@@ -124,6 +125,10 @@ def _missing(progress: Mapping[str, int], queued: dict[str, Any]) -> str:
     unfinished = progress["total"] - progress["finished"]
     waiting = f"; {unfinished} have not answered yet, the command stays queued for them" if unfinished else ""
     return f"{progress.get(_GOOD, 0)} of {progress['total']} acknowledged{refused}{waiting}"
+
+
+def _still_queued(uuid: str) -> str:
+    return f"the command stays queued. Look with: mdmctl commands show {uuid}"
 
 
 def _words(progress: Mapping[str, int]) -> str:

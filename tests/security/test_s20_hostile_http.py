@@ -43,22 +43,24 @@ def test_signed_bytes_of_any_kind_are_answered(pki: PKI, bodies: list[bytes]) ->
 
 
 @pytest.mark.parametrize(
-    "framing",
+    ("framing", "is_last"),
     [
-        b"zz\r\nabc\r\n0\r\n\r\n",
-        b"5\r\nabcde",
-        b"-1\r\n\r\n",
-        b"ffffffffffffffffff\r\n",
-        b"3\r\nabcXX0\r\n\r\n",
+        (b"zz\r\nabc\r\n0\r\n\r\n", False),
+        (b"5\r\nabcde", True),
+        (b"-1\r\n\r\n", False),
+        (b"ffffffffffffffffff\r\n", False),
+        (b"3\r\nabcXX0\r\n\r\n", False),
     ],
 )
-async def test_broken_chunks_end_the_request_at_once(pki: PKI, framing: bytes) -> None:
-    request = head(f"Mdm-Signature: {pki.device.signature(IDLE)}", "Transfer-Encoding: chunked")
+async def test_broken_chunks_end_the_request_at_once(pki: PKI, framing: bytes, is_last: bool) -> None:
+    signature = f"Mdm-Signature: {pki.device.signature(IDLE)}"
+    request = head(signature, "Transfer-Encoding: chunked", "Expect: 100-continue")
 
     async with serving(pki) as server:
         connection = await server.connect()
         await connection.send(request)
-        await connection.send(framing, is_last=True)
+        assert await connection.status() == b"100"  # so that the body is awaited when its framing breaks
+        await connection.send(framing, is_last=is_last)
         answer = await connection.rest()
         assert not answer or answer.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))
         assert await server.put(IDLE) == (200, b"")

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from certs import CertificateCache, DeviceAuthority, DeviceTrust, dump_private_key
+from certs.pem import encode_certificate
 from mdmserver.config import TLS, Config, Listen
 from mdmserver.errors import Invalid
 from mdmserver.web.listener import ListenerKind
@@ -63,7 +64,10 @@ async def test_files_that_do_not_belong_together_change_nothing(pki: PKI, files:
     async with serving(pki, listen=BOTH, tls=files.tls, device_ca=files.device_ca) as server:
         client = files.client(pki.device)
         before = await certificate_seen(server, client, ListenerKind.HTTPS)
-        files.write(files.tls.key, dump_private_key(pki.other_device.key))
+        key = dump_private_key(pki.other_device.key)
+        files.write(files.tls.certificate, encode_certificate(pki.device.der))  # its key was not copied yet
+        server.reload()
+        files.write(files.tls.key, key)
         server.reload()
 
         assert await certificate_seen(server, client, ListenerKind.HTTPS) == before
