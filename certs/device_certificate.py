@@ -63,6 +63,12 @@ class CertificateCache:
         self._trusted: OrderedDict[bytes, TrustedCertificate] = OrderedDict()
         self._refused: OrderedDict[bytes, str] = OrderedDict()
 
+    def trust_now(self, trust: DeviceTrust) -> None:
+        """Believe other CAs from now on; what was remembered under the old ones is forgotten."""
+        self._trust = trust
+        self._trusted.clear()
+        self._refused.clear()
+
     def get(self, der: bytes) -> TrustedCertificate:
         """The trusted certificate with these bytes; raises MalformedDER or CertificateRefused."""
         return self.trusted(self.parsed(der))

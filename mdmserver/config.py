@@ -48,6 +48,8 @@ class TLS(Section, frozen=True):
 
     certificate: str = ""
     key: str = ""
+    own_ca: bool = False
+    """For trials: the built-in CA issues the certificate, and enrollment profiles bring that CA."""
 
 
 class Identity(Section, frozen=True):
@@ -68,6 +70,25 @@ class DeviceCA(Section, frozen=True):
     name: str
     certificates: str
     reenrollment: Literal["allow", "ask"] = "ask"
+
+
+class CA(Section, frozen=True):
+    """The built-in CA. Challenges are secrets for one certificate each."""
+
+    certificate_days: int = 365
+    challenge_minutes: int = 60
+    allow_des: bool = False
+    """Read requests encrypted with single DES, which some old SCEP clients send; never answered in DES."""
+    allow_rsa_1024: bool = False
+    renewals_per_minute: int = 60
+
+
+class Enrollment(Section, frozen=True):
+    """What people see when they enroll. `topic` is the push certificate's; empty until there is one."""
+
+    organization: str = ""
+    display_name: str = "Device management"
+    topic: str = ""
 
 
 class Device(Section, frozen=True):
@@ -110,6 +131,8 @@ class Config(Section, frozen=True):
     tls: TLS = TLS()
     identity: Identity = Identity()
     device: Device = Device()
+    ca: CA = CA()
+    enrollment: Enrollment = Enrollment()
     limits: Limits = Limits()
     log: Log = Log()
     device_ca: tuple[DeviceCA, ...] = ()
@@ -179,9 +202,10 @@ def _with_absolute_paths(config: Config, folder: Path) -> Config:
 
 def _checked(config: Config) -> Config:
     needs_tls = [name for name in ("https", "mtls") if getattr(config.listen, name)]
-    if needs_tls and not (config.tls.certificate and config.tls.key):
+    if needs_tls and not config.tls.own_ca and not (config.tls.certificate and config.tls.key):
         raise Invalid(
-            f"configuration: listen.{needs_tls[0]} needs tls.certificate and tls.key", code="invalid_configuration"
+            f"configuration: listen.{needs_tls[0]} needs tls.certificate and tls.key, or tls.own_ca",
+            code="invalid_configuration",
         )
     names = [authority.name for authority in config.device_ca]
     if len(set(names)) != len(names):
@@ -199,6 +223,8 @@ _SECTIONS: dict[str, type[Section]] = {
     "tls": TLS,
     "identity": Identity,
     "device": Device,
+    "ca": CA,
+    "enrollment": Enrollment,
     "limits": Limits,
     "log": Log,
 }

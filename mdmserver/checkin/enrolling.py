@@ -1,17 +1,22 @@
 """How enrollments begin, go on and end: Authenticate, TokenUpdate, CheckOut. Each is one transaction body."""
 
+from dataclasses import replace
 from datetime import datetime
 
+from mdmserver.checkin.recognition import Recognition
 from mdmserver.commands.store import CommandStore
 from mdmserver.devices.identity import (
     Beginning,
     IdentityState,
     KnownEnrollment,
+    Newcomer,
     PresentedIdentity,
+    Reenrollment,
     decide,
 )
 from mdmserver.devices.model import DeviceFacts, EnrollmentRow, EventKind, PushInfo
 from mdmserver.devices.store import Channel, DeviceStore, Identification
+from mdmserver.issuance.issuing import renewal_time
 from mdmserver.protocol import Authenticate, TokenUpdate
 from mdmserver.secret import Secret
 from mdmserver.transaction import Transaction
@@ -20,31 +25,37 @@ from mdmserver.transaction import Transaction
 class Enrolling:
     """The steps that begin and end the life of an enrollment. Identity was judged before, except for Authenticate."""
 
-    def __init__(self, *, devices: DeviceStore, commands: CommandStore) -> None:
+    def __init__(self, *, devices: DeviceStore, commands: CommandStore, recognition: Recognition) -> None:
         self._devices = devices
         self._commands = commands
+        self._recognition = recognition
 
     async def authenticate(
         self, tx: Transaction, message: Authenticate, presented: PresentedIdentity, at: datetime
     ) -> EnrollmentRow | None:
         """The enrollment that began, or None when the certificate was refused (S2)."""
-        known = await self._devices.identify(tx, message.enrollment_id, presented.fingerprint)
+        known = await self._recognition.identify(tx, message.enrollment_id, presented, at)
         enrollment = await self._known_enrollment(tx, known)
-        match decide(known.identity, enrollment, reenrollment=presented.reenrollment):
+        newcomer = await self._newcomer(tx, message, presented, known, at)
+        match decide(known.identity, enrollment, newcomer=newcomer, reenrollment=presented.reenrollment):
             case Beginning.NOTHING:
                 return None
             case Beginning.PENDING:
                 await self._note_pending(tx, message, known, presented, at)
                 return None
+            case Beginning.FACTS:
+                return await self._take_news(tx, message, known, presented, at)
             case Beginning.ENROLLMENT:
                 row = await self._devices.insert_enrollment(tx, message.enrollment_id, parent=None, life=1, at=at)
                 life, kind = 1, EventKind.ENROLLMENT_BEGAN
             case Beginning.LIFE:
                 assert known.device is not None
                 row, life, kind = known.device.row, known.device.life + 1, EventKind.NEW_LIFE
-                await self._commands.clear_queue(tx, row, users=True, reason="the device enrolled again", at=at)
-                await self._devices.begin_life(tx, row, life=life, at=at)
-        await self._devices.bind_identity(tx, row, presented, at=at)
+                await self._begin_life(tx, row, life, at)
+        await self._devices.bind_identity(tx, row, presented, renew_at=_renewal_of(presented), at=at)
+        if newcomer.uid is not None:
+            await self._devices.set_origin(tx, row, uid=newcomer.uid, user_name=newcomer.user_name)
+            await self._recognition.bound(tx, newcomer, row)
         await self._devices.set_facts(tx, row, facts_of(message), topic=message.topic, at=at)
         await self._devices.add_event(tx, row, kind, detail=_seen_as(presented), life=life, at=at)
         return row
@@ -52,7 +63,17 @@ class Enrolling:
     async def token_update(
         self, tx: Transaction, message: TokenUpdate, device: Channel, channel: Channel | None, at: datetime
     ) -> EnrollmentRow:
-        """Enable the channel, making a user channel that is new or had ended; its row."""
+        """Enable the channel, making a user channel that is new or had ended; its row.
+
+        A device that renewed its certificate and then waits in the Setup Assistant was erased: a new life (S2 c).
+        """
+        is_device = channel is not None and channel.row == device.row
+        if is_device and device.has_reauthenticated and device.enabled and message.awaiting_configuration:
+            device = replace(device, life=device.life + 1)
+            await self._begin_life(tx, device.row, device.life, at)
+            await self._devices.add_event(
+                tx, device.row, EventKind.NEW_LIFE, detail="awaits configuration again", life=device.life, at=at
+            )
         row, is_new_life = await self._channel_row(tx, message, device, channel, at)
         tally = await self._devices.set_push_info(
             tx,
@@ -81,6 +102,46 @@ class Enrolling:
         if is_device:
             await self._devices.set_identity_state(tx, device.row, IdentityState.REVOKED, at=at)
         await self._devices.add_event(tx, channel.row, EventKind.CHECKED_OUT, detail="", life=channel.life, at=at)
+
+    async def _newcomer(
+        self,
+        tx: Transaction,
+        message: Authenticate,
+        presented: PresentedIdentity,
+        known: Identification,
+        at: datetime,
+    ) -> Newcomer:
+        if presented.reenrollment is not Reenrollment.INVITED:
+            return Newcomer(may_replace=presented.reenrollment is Reenrollment.ALLOW)
+        if known.identity is not None:
+            return Newcomer()
+        device = None if known.device is None else known.device.row
+        return await self._recognition.newcomer(tx, presented, facts_of(message), device, at)
+
+    async def _take_news(
+        self,
+        tx: Transaction,
+        message: Authenticate,
+        known: Identification,
+        presented: PresentedIdentity,
+        at: datetime,
+    ) -> EnrollmentRow:
+        """A renewal, or the same Authenticate again: what the device says of itself is noted, nothing is cleared."""
+        assert known.device is not None
+        assert known.identity is not None
+        row = known.device.row
+        is_renewal = known.identity.is_first_use
+        if is_renewal:
+            await self._devices.confirm_identity(tx, row, at=at)
+        await self._devices.note_reauthenticated(tx, row, at=at)
+        await self._devices.set_facts(tx, row, facts_of(message), topic=message.topic, at=at)
+        kind = EventKind.RENEWED if is_renewal else EventKind.FACTS_UPDATED
+        await self._devices.add_event(tx, row, kind, detail=_seen_as(presented), life=known.device.life, at=at)
+        return row
+
+    async def _begin_life(self, tx: Transaction, row: EnrollmentRow, life: int, at: datetime) -> None:
+        await self._commands.clear_queue(tx, row, users=True, reason="the device enrolled again", at=at)
+        await self._devices.begin_life(tx, row, life=life, at=at)
 
     async def _known_enrollment(self, tx: Transaction, known: Identification) -> KnownEnrollment | None:
         if known.device is None:
@@ -137,6 +198,13 @@ def facts_of(message: Authenticate) -> DeviceFacts:
         imei=message.imei,
         meid=message.meid,
     )
+
+
+def _renewal_of(presented: PresentedIdentity) -> datetime | None:
+    """When a certificate of ours is to be renewed; those of another CA are that CA's business."""
+    if presented.reenrollment is not Reenrollment.INVITED:
+        return None
+    return renewal_time(presented.fingerprint, presented.not_before, presented.not_after)
 
 
 def _seen_as(presented: PresentedIdentity) -> str:

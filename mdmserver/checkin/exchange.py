@@ -4,19 +4,19 @@ In one transaction: may this certificate speak for this enrollment, store the re
 command. An Idle with nothing pending writes nothing.
 """
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, auto
 from functools import partial
 
+from mdmserver.checkin.gate import Gate, Turned, turned_away
 from mdmserver.clock import Clock
 from mdmserver.commands.model import ItemState, OpenItem, ReportedResult, after_report, next_offer, reason_of
 from mdmserver.commands.store import CommandStore
-from mdmserver.devices.identity import ExpiredIdentity, PresentedIdentity, Verdict, judge
+from mdmserver.devices.identity import PresentedIdentity
 from mdmserver.devices.model import EnrollmentRow
 from mdmserver.devices.presence import Presence
-from mdmserver.devices.store import Channel, DeviceStore
-from mdmserver.errors import IdentityRefused
+from mdmserver.devices.store import Channel
 from mdmserver.events import Hint, Hints
 from mdmserver.protocol import CommandReport, CommandUUID, EnrollmentID, Status
 from mdmserver.transaction import Storage, Transaction
@@ -25,9 +25,8 @@ OPEN_WINDOW = 64
 """Open items that are looked at first; the rest is read only when none of these can be handed out."""
 OVERSIZED_RESULTS = 3
 
-
-class _Refused(Enum):
-    REFUSED = auto()
+Renderer = Callable[[Transaction, OpenItem, Channel, datetime], Awaitable[bytes]]
+"""Makes the bytes of a command for one delivery, such as a profile with a challenge of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,21 +43,21 @@ class Exchange:
         self,
         *,
         storage: Storage,
-        devices: DeviceStore,
         commands: CommandStore,
         presence: Presence,
         hints: Hints,
         clock: Clock,
-        expired_identity: ExpiredIdentity,
+        gate: Gate,
+        renderers: Mapping[str, Renderer],
         processed_request_types: frozenset[str],
     ) -> None:
         self._storage = storage
-        self._devices = devices
         self._commands = commands
         self._presence = presence
         self._hints = hints
         self._clock = clock
-        self._expired_identity = expired_identity
+        self._gate = gate
+        self._renderers = renderers
         self._processed_request_types = processed_request_types
 
     async def report(
@@ -71,8 +70,8 @@ class Exchange:
         """
         at = self._clock()
         outcome = await self._storage.run(partial(self._step, report=report, presented=presented, result=result, at=at))
-        if outcome is _Refused.REFUSED:
-            raise IdentityRefused(f"the certificate presented does not speak for {report.enrollment_id}")
+        if isinstance(outcome, Turned):
+            raise turned_away(outcome, report.enrollment_id)
         if outcome.enrollment is not None:
             self._presence.saw(outcome.enrollment, at)
         if outcome.stored_result:
@@ -82,25 +81,23 @@ class Exchange:
     async def refuse_oversized(self, id: EnrollmentID, uuid: CommandUUID, presented: PresentedIdentity) -> None:
         """A result over the byte cap was refused; the third time its command ends as error. Raises IdentityRefused."""
 
-        async def body(tx: Transaction) -> bool:
-            channel = await self._welcomed(tx, id, presented)
-            if channel is None:
-                return False
+        async def body(tx: Transaction) -> Turned | None:
+            admitted = await self._gate.admit(tx, id, presented, at)
+            if isinstance(admitted, Turned):
+                return admitted
+            channel = admitted.channel
+            if channel is None or admitted.is_renewal_only:
+                return None
             if await self._commands.count_oversized(tx, channel.row, uuid, at=at) >= OVERSIZED_RESULTS:
                 item = await self._commands.open_item(tx, channel.row, uuid)
                 assert item is not None
                 await self._commands.finish(tx, item.row, ItemState.ERROR, at=at, reason="result too large")
-            return True
+            return None
 
         at = self._clock()
-        if not await self._storage.run(body):
-            raise IdentityRefused(f"the certificate presented does not speak for {id}")
-
-    async def _welcomed(self, tx: Transaction, id: EnrollmentID, presented: PresentedIdentity) -> Channel | None:
-        known = await self._devices.identify(tx, id, presented.fingerprint)
-        device = known.device.row if known.device is not None else None
-        verdict = judge(known.identity, device, presented=presented, expired=self._expired_identity)
-        return known.channel if verdict is Verdict.WELCOME else None
+        turned = await self._storage.run(body)
+        if turned is not None:
+            raise turned_away(turned, id)
 
     async def _step(
         self,
@@ -110,30 +107,27 @@ class Exchange:
         presented: PresentedIdentity,
         result: ReportedResult | None,
         at: datetime,
-    ) -> _Outcome | _Refused:
-        known = await self._devices.identify(tx, report.enrollment_id, presented.fingerprint)
-        device = known.device.row if known.device is not None else None
-        match judge(known.identity, device, presented=presented, expired=self._expired_identity):
-            case Verdict.REFUSED:
-                return _Refused.REFUSED
-            case Verdict.RENEWAL_ONLY:
-                return _Outcome(enrollment=device)
-            case Verdict.WELCOME:
-                pass
-        channel = known.channel
+    ) -> _Outcome | Turned:
+        admitted = await self._gate.admit(tx, report.enrollment_id, presented, at)
+        if isinstance(admitted, Turned):
+            return admitted
+        channel = admitted.channel
         if channel is None or not channel.is_live:
             # The device is genuine but this user channel is not enrolled: let it go on, with nothing to do.
             return _Outcome(enrollment=None)
-        return await self._converse(tx, channel.row, report, result, at)
+        return await self._converse(tx, channel, report, result, at, is_renewal_only=admitted.is_renewal_only)
 
     async def _converse(
         self,
         tx: Transaction,
-        enrollment: EnrollmentRow,
+        channel: Channel,
         report: CommandReport,
         result: ReportedResult | None,
         at: datetime,
+        *,
+        is_renewal_only: bool,
     ) -> _Outcome:
+        enrollment = channel.row
         items = await self._commands.open_items(tx, enrollment, limit=OPEN_WINDOW)
         stored = False
         if report.status is Status.IDLE:
@@ -141,18 +135,22 @@ class Exchange:
                 await self._commands.finish_withdrawn(tx, enrollment, at=at)
         else:
             reported = await self._reported(tx, enrollment, items, report.command_uuid)
-            if reported is not None:
+            if reported is not None and (reported.is_renewal or not is_renewal_only):
                 items = [item for item in items if item.row != reported.row]
                 stored = await self._take(tx, enrollment, reported, report, result, at)
-        offer = next_offer(items, after=report.status, at=at)
+        offer = _offer(items, report.status, at, is_renewal_only=is_renewal_only)
         if offer is None and len(items) >= OPEN_WINDOW - 1:
             items = await self._commands.open_items(tx, enrollment, limit=None)
-            offer = next_offer(items, after=report.status, at=at)
+            offer = _offer(items, report.status, at, is_renewal_only=is_renewal_only)
         if offer is None:
             return _Outcome(enrollment=enrollment, stored_result=stored)
         await self._commands.mark_sent(tx, offer.row, at=at)
-        body = await self._commands.body(tx, offer.command)
-        return _Outcome(enrollment=enrollment, body=body, stored_result=stored)
+        return _Outcome(enrollment=enrollment, body=await self._body(tx, offer, channel, at), stored_result=stored)
+
+    async def _body(self, tx: Transaction, offer: OpenItem, channel: Channel, at: datetime) -> bytes:
+        if offer.renderer is None:
+            return await self._commands.body(tx, offer.command)
+        return await self._renderers[offer.renderer](tx, offer, channel, at)
 
     async def _reported(
         self, tx: Transaction, enrollment: EnrollmentRow, items: list[OpenItem], uuid: CommandUUID | None
@@ -183,3 +181,8 @@ class Exchange:
         needs_processing = report.status is Status.ACKNOWLEDGED and item.request_type in self._processed_request_types
         await self._commands.store_result(tx, item, enrollment, result, needs_processing=needs_processing, at=at)
         return needs_processing
+
+
+def _offer(items: list[OpenItem], after: Status, at: datetime, *, is_renewal_only: bool) -> OpenItem | None:
+    allowed = [item for item in items if item.is_renewal] if is_renewal_only else items
+    return next_offer(allowed, after=after, at=at)

@@ -10,8 +10,8 @@ from datetime import datetime
 from enum import Enum, auto
 
 from mdmserver.checkin.recognition import Recognition
-from mdmserver.devices.identity import ExpiredIdentity, PresentedIdentity, Reenrollment, Verdict, judge
-from mdmserver.devices.store import Channel, DeviceStore, Identification
+from mdmserver.devices.identity import ExpiredIdentity, PresentedIdentity, Verdict, judge
+from mdmserver.devices.store import Channel, DeviceStore
 from mdmserver.errors import IdentityRefused
 from mdmserver.protocol import EnrollmentID
 from mdmserver.transaction import Transaction
@@ -48,12 +48,16 @@ class Gate:
         self._expired_identity = expired_identity
 
     async def admit(
-        self, tx: Transaction, id: EnrollmentID, presented: PresentedIdentity, at: datetime
+        self,
+        tx: Transaction,
+        id: EnrollmentID,
+        presented: PresentedIdentity,
+        at: datetime,
+        *,
+        lets_go: bool = False,
     ) -> Admitted | Turned:
-        """The device behind a message, or why it was turned away."""
-        known = await self._devices.identify(tx, id, presented.fingerprint)
-        if known.identity is None and known.device is not None and presented.reenrollment is Reenrollment.INVITED:
-            known = await self._recognised(tx, id, presented, known, at)
+        """The device behind a message, or why it was turned away; `lets_go` takes one that is to unenroll."""
+        known = await self._recognition.identify(tx, id, presented, at)
         device = known.device
         verdict = judge(
             known.identity,
@@ -64,26 +68,11 @@ class Gate:
         )
         if device is None or verdict is Verdict.REFUSED:
             return Turned.REFUSED
-        if device.is_to_unenroll:
+        if device.is_to_unenroll and not lets_go:
             return Turned.TO_UNENROLL
         if known.identity is not None and known.identity.is_first_use and verdict is Verdict.WELCOME:
             await self._devices.confirm_identity(tx, device.row, at=at)
-        return Admitted(
-            device=device, channel=known.channel, is_renewal_only=verdict is Verdict.RENEWAL_ONLY
-        )
-
-    async def _recognised(
-        self,
-        tx: Transaction,
-        id: EnrollmentID,
-        presented: PresentedIdentity,
-        known: Identification,
-        at: datetime,
-    ) -> Identification:
-        assert known.device is not None
-        if await self._recognition.recognise(tx, presented, known.device.row, at):
-            return await self._devices.identify(tx, id, presented.fingerprint)
-        return known
+        return Admitted(device=device, channel=known.channel, is_renewal_only=verdict is Verdict.RENEWAL_ONLY)
 
 
 def turned_away(why: Turned, id: EnrollmentID) -> IdentityRefused:

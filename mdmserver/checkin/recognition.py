@@ -7,13 +7,14 @@ it continues, since the CA writes the enrollment's own id there.
 from datetime import datetime
 
 from certs import enrollment_id_of, load_device_certificate
-from mdmserver.devices.identity import Newcomer, PresentedIdentity
+from mdmserver.devices.identity import Newcomer, PresentedIdentity, Reenrollment
 from mdmserver.devices.model import DeviceFacts, EnrollmentRow
-from mdmserver.devices.store import DeviceStore
+from mdmserver.devices.store import DeviceStore, Identification
 from mdmserver.issuance.authorities import Authorities
 from mdmserver.issuance.issuing import renewal_time
-from mdmserver.issuance.model import Invitation, Issue, IssuedCertificate, key_hash
+from mdmserver.issuance.model import Invitation, Issue, IssuedCertificate, IssuedRow, key_hash
 from mdmserver.issuance.store import IssuanceStore
+from mdmserver.protocol import EnrollmentID
 from mdmserver.transaction import Transaction
 
 
@@ -25,7 +26,17 @@ class Recognition:
         self._issuance = issuance
         self._authorities = authorities
 
-    async def recognise(
+    async def identify(
+        self, tx: Transaction, id: EnrollmentID, presented: PresentedIdentity, at: datetime
+    ) -> Identification:
+        """What is known of who speaks, after binding a certificate of ours that the records have lost."""
+        known = await self._devices.identify(tx, id, presented.fingerprint)
+        is_lost = known.identity is None and presented.reenrollment is Reenrollment.INVITED
+        if not is_lost or known.device is None or not await self._recognise(tx, presented, known.device.row, at):
+            return known
+        return await self._devices.identify(tx, id, presented.fingerprint)
+
+    async def _recognise(
         self, tx: Transaction, presented: PresentedIdentity, device: EnrollmentRow, at: datetime
     ) -> bool:
         """Bind a certificate without record to the device that its subject names; False if it is not that device's."""
@@ -35,7 +46,6 @@ class Recognition:
         if uid is None or uid != await self._devices.uid(tx, device):
             return False
         await self._adopt(tx, presented, uid, device, at)
-        certificate = load_device_certificate(presented.certificate)
         await self._devices.bind_renewed(
             tx,
             device,
@@ -43,7 +53,7 @@ class Recognition:
             certificate=presented.certificate,
             authority=presented.authority,
             not_after=presented.not_after,
-            renew_at=renewal_time(presented.fingerprint, certificate.not_before, presented.not_after),
+            renew_at=renewal_time(presented.fingerprint, presented.not_before, presented.not_after),
             at=at,
         )
         return True
@@ -56,7 +66,7 @@ class Recognition:
         known: EnrollmentRow | None,
         at: datetime,
     ) -> Newcomer:
-        """What a certificate of ours that is bound to nothing may begin (S2 a, b), and what the enrollment takes from it."""
+        """What a certificate of ours that is bound to nothing may begin (S2 a, b), and what comes with it."""
         issued = await self._issuance.issued(tx, presented.fingerprint)
         if issued is None:
             uid = enrollment_id_of(presented.certificate)
@@ -80,7 +90,7 @@ class Recognition:
     async def bound(self, tx: Transaction, newcomer: Newcomer, enrollment: EnrollmentRow) -> None:
         """Remember in the records of issuance which enrollment the certificate began."""
         if newcomer.issued is not None:
-            await self._issuance.belongs_to(tx, newcomer.issued, enrollment)
+            await self._issuance.belongs_to(tx, IssuedRow(newcomer.issued), enrollment)
 
     async def _may_replace(self, tx: Transaction, invitation: Invitation, known: EnrollmentRow | None) -> bool:
         """S2 b: the invitation says so, or it names the serial number or the user that the live enrollment has."""

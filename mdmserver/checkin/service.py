@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from mdmserver.checkin.enrolling import Enrolling
+from mdmserver.checkin.gate import Admitted, Gate, Turned, turned_away
 from mdmserver.checkin.model import EMPTY, Answer, Reply, UserAuthentication
 from mdmserver.checkin.ports import DeclarativePort, TokenProvider
 from mdmserver.clock import Clock
-from mdmserver.devices.identity import ExpiredIdentity, PresentedIdentity, Verdict, judge
+from mdmserver.devices.identity import PresentedIdentity
 from mdmserver.devices.model import EventKind
 from mdmserver.devices.presence import Presence
-from mdmserver.devices.store import Channel, DeviceStore, Identification
+from mdmserver.devices.store import Channel, DeviceStore
 from mdmserver.errors import IdentityRefused
 from mdmserver.protocol import (
     Authenticate,
@@ -39,7 +40,7 @@ from mdmserver.secret import Secret
 from mdmserver.transaction import Storage, Transaction
 
 BOOTSTRAP_TOKENS_PER_HOUR = 60
-Step = Callable[[Transaction, Identification, Channel, datetime], Awaitable[Reply]]
+Step = Callable[[Transaction, Admitted, datetime], Awaitable[Reply]]
 
 
 class CheckinService:
@@ -53,7 +54,7 @@ class CheckinService:
         enrolling: Enrolling,
         presence: Presence,
         clock: Clock,
-        expired_identity: ExpiredIdentity,
+        gate: Gate,
         user_authentication: UserAuthentication,
         declarative: DeclarativePort,
         token_providers: Mapping[str, TokenProvider],
@@ -63,7 +64,7 @@ class CheckinService:
         self._enrolling = enrolling
         self._presence = presence
         self._clock = clock
-        self._expired_identity = expired_identity
+        self._gate = gate
         self._user_authentication = user_authentication
         self._declarative = declarative
         self._token_providers = token_providers
@@ -109,8 +110,8 @@ class CheckinService:
     async def token_update(self, message: TokenUpdate, presented: PresentedIdentity) -> Reply:
         """Keep the push token and enable the channel."""
 
-        async def step(tx: Transaction, known: Identification, device: Channel, at: datetime) -> Reply:
-            await self._enrolling.token_update(tx, message, device, known.channel, at)
+        async def step(tx: Transaction, admitted: Admitted, at: datetime) -> Reply:
+            await self._enrolling.token_update(tx, message, admitted.device, admitted.channel, at)
             return EMPTY
 
         return await self._step(message.enrollment_id, presented, step)
@@ -118,17 +119,17 @@ class CheckinService:
     async def check_out(self, message: CheckOut, presented: PresentedIdentity) -> Reply:
         """End the channel's life; that of a user channel which is not there is ended already."""
 
-        async def step(tx: Transaction, known: Identification, device: Channel, at: datetime) -> Reply:
-            if known.channel is not None and known.channel.is_live:
-                await self._enrolling.check_out(tx, device, known.channel, at)
+        async def step(tx: Transaction, admitted: Admitted, at: datetime) -> Reply:
+            if admitted.channel is not None and admitted.channel.is_live:
+                await self._enrolling.check_out(tx, admitted.device, admitted.channel, at)
             return EMPTY
 
-        return await self._step(message.enrollment_id, presented, step)
+        return await self._step(message.enrollment_id, presented, step, lets_go=True)
 
     async def user_authenticate(self, message: UserAuthenticate, presented: PresentedIdentity) -> Reply:
         """Decline the user for this login session, or let them in without a digest, as configured."""
 
-        async def step(tx: Transaction, known: Identification, device: Channel, at: datetime) -> Reply:
+        async def step(tx: Transaction, admitted: Admitted, at: datetime) -> Reply:
             if self._user_authentication is UserAuthentication.DECLINE:
                 return Reply(answer=Answer.USER_DECLINED)
             if message.digest_response is not None:
@@ -140,11 +141,11 @@ class CheckinService:
     async def set_bootstrap_token(self, message: SetBootstrapToken, presented: PresentedIdentity) -> Reply:
         """Keep the device's bootstrap token; an empty one deletes it."""
 
-        async def step(tx: Transaction, known: Identification, device: Channel, at: datetime) -> Reply:
+        async def step(tx: Transaction, admitted: Admitted, at: datetime) -> Reply:
             token = Secret(message.bootstrap_token) if message.bootstrap_token else None
             await self._devices.set_bootstrap_token(tx, message.enrollment_id.parent, token)
             kind = EventKind.BOOTSTRAP_TOKEN_STORED if token else EventKind.BOOTSTRAP_TOKEN_DELETED
-            await self._devices.add_event(tx, device.row, kind, detail="", life=device.life, at=at)
+            await self._devices.add_event(tx, admitted.device.row, kind, detail="", life=admitted.device.life, at=at)
             return EMPTY
 
         return await self._step(message.enrollment_id, presented, step)
@@ -152,15 +153,17 @@ class CheckinService:
     async def get_bootstrap_token(self, message: GetBootstrapToken, presented: PresentedIdentity) -> Reply:
         """Give the bootstrap token back: with none stored an empty answer, more than 60 times an hour a later (S25)."""
 
-        async def step(tx: Transaction, known: Identification, device: Channel, at: datetime) -> Reply:
+        async def step(tx: Transaction, admitted: Admitted, at: datetime) -> Reply:
             token = await self._devices.bootstrap_token(tx, message.enrollment_id.parent)
             if token is None:
                 return EMPTY
             returned = EventKind.BOOTSTRAP_TOKEN_RETURNED
-            recent = await self._devices.events_since(tx, device.row, returned, since=at - timedelta(hours=1))
+            recent = await self._devices.events_since(tx, admitted.device.row, returned, since=at - timedelta(hours=1))
             if recent >= BOOTSTRAP_TOKENS_PER_HOUR:
                 return Reply(answer=Answer.LATER)
-            await self._devices.add_event(tx, device.row, returned, detail="", life=device.life, at=at)
+            await self._devices.add_event(
+                tx, admitted.device.row, returned, detail="", life=admitted.device.life, at=at
+            )
             return Reply(answer=Answer.PLIST, body=encode_bootstrap_token(token.reveal()))
 
         return await self._step(message.enrollment_id, presented, step)
@@ -185,33 +188,30 @@ class CheckinService:
         await self._step(message.enrollment_id, presented, _nothing_more)
         return Reply(answer=Answer.PLIST, body=encode_return_to_service())
 
-    async def _step(self, id: EnrollmentID, presented: PresentedIdentity, step: Step) -> Reply:
+    async def _step(
+        self, id: EnrollmentID, presented: PresentedIdentity, step: Step, *, lets_go: bool = False
+    ) -> Reply:
         """Run a step in one transaction, if the certificate speaks for the device."""
         at = self._clock()
 
-        async def body(tx: Transaction) -> tuple[Reply, Identification] | None:
-            known = await self._devices.identify(tx, id, presented.fingerprint)
-            device = known.device
-            verdict = judge(
-                known.identity,
-                device.row if device is not None else None,
-                presented=presented,
-                expired=self._expired_identity,
-            )
-            if device is None or verdict is not Verdict.WELCOME:
-                return None
-            return await step(tx, known, device, at), known
+        async def body(tx: Transaction) -> tuple[Reply, Channel | None] | Turned:
+            admitted = await self._gate.admit(tx, id, presented, at, lets_go=lets_go)
+            if isinstance(admitted, Turned):
+                return admitted
+            if admitted.is_renewal_only:
+                return Turned.REFUSED
+            return await step(tx, admitted, at), admitted.channel
 
         done = await self._storage.run(body)
-        if done is None:
-            raise IdentityRefused(f"the certificate presented does not speak for {id}")
-        reply, known = done
-        if known.channel is not None:
-            self._presence.saw(known.channel.row, at)
+        if isinstance(done, Turned):
+            raise turned_away(done, id)
+        reply, channel = done
+        if channel is not None:
+            self._presence.saw(channel.row, at)
         return reply
 
 
-async def _nothing_more(tx: Transaction, known: Identification, device: Channel, at: datetime) -> Reply:
+async def _nothing_more(tx: Transaction, admitted: Admitted, at: datetime) -> Reply:
     return EMPTY
 
 

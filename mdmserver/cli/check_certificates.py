@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from certs import CertificateError, DeviceCertificate, load_device_certificate, load_pem_certificates
-from mdmserver.bootstrap import device_trust
+from mdmserver.believed import BelievedAuthorities
 from mdmserver.cli.findings import Finding, failure, ok, warning
 from mdmserver.cli.simulator_ca import SIMULATOR_CA_NAME
 from mdmserver.config import Config
@@ -39,7 +39,7 @@ def check_device_authorities(config: Config, *, now: datetime) -> Iterator[Findi
         yield warning("device CA", "none is configured: no device can prove who it is")
         return
     try:
-        device_trust(config)
+        BelievedAuthorities(config)
     except MDMError as error:
         yield failure("device CA", str(error))
         return

@@ -27,6 +27,7 @@ ItemRow = NewType("ItemRow", int)
 STUBBORN_DELIVERIES = 5
 MAXIMUM_PRIORITY = 100
 ERRORS_TOLD = 3
+RENEWAL = "renewal"
 LONGEST_REASON = 500
 
 
@@ -75,6 +76,13 @@ class OpenItem:
     not_before: datetime | None
     expires_at: datetime | None
     withdrawn_as: ItemState | None = None
+    renderer: str | None = None
+    """Who makes its bytes for each delivery; None for bytes that are stored."""
+
+    @property
+    def is_renewal(self) -> bool:
+        """Whether it renews the device's certificate: the only thing that an expired one may still be used for."""
+        return self.renderer == RENEWAL
 
     @property
     def is_stubborn(self) -> bool:
@@ -140,6 +148,7 @@ class NewCommand:
     not_before: datetime | None = None
     expires_at: datetime | None = None
     priority: int = 0
+    renderer: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

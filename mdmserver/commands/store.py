@@ -78,6 +78,10 @@ class CommandStore(Protocol):
         (None: no more)."""
         ...
 
+    async def has_open_renewal(self, tx: Transaction, enrollment: EnrollmentRow) -> bool:
+        """Whether a renewal of its certificate is in the enrollment's queue."""
+        ...
+
     async def open_items(self, tx: Transaction, enrollment: EnrollmentRow, *, limit: int | None) -> list[OpenItem]:
         """The enrollment's open items in the order in which they are offered, at most `limit` (None: all)."""
         ...

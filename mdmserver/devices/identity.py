@@ -58,6 +58,7 @@ class PresentedIdentity:
     certificate: bytes
     authority: str
     reenrollment: Reenrollment
+    not_before: datetime
     not_after: datetime
     is_expired: bool
     by_signature: bool

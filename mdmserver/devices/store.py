@@ -143,8 +143,9 @@ class DeviceStore(Protocol):
         """From now on every message of this device is answered that it shall unenroll."""
         ...
 
-    async def delete(self, tx: Transaction, device: EnrollmentRow) -> None:
-        """Forget a device and its users: records, certificates' bindings, queue, results, timeline."""
+    async def forget(self, tx: Transaction, device: EnrollmentRow, *, at: datetime) -> None:
+        """Delete what is known of a device and its users: facts, queue, results, timeline. Its revoked certificates
+        stay known, so that they stay refused."""
         ...
 
     async def due_for_renewal(self, tx: Transaction, *, at: datetime, limit: int) -> list[DueRenewal]:

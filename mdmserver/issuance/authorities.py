@@ -66,10 +66,7 @@ class Authorities:
         stored = await self._storage.read(self._issuance.authorities)
         self._own = [_own(authority) for authority in stored]
         self._on_change(
-            [
-                DeviceAuthority(name=own.trust_name, roots=(own.authority.certificate_der,))
-                for own in self._own
-            ]
+            [DeviceAuthority(name=own.trust_name, roots=(own.authority.certificate_der,)) for own in self._own]
         )
 
     @property

@@ -120,9 +120,7 @@ class InvitationService:
                 raise NotFound(f"there is no invitation {row}", code="invitation_not_found")
             if not await self._issuance.revoke_invitation(tx, row, at=at):
                 raise Conflict(f"invitation {row} was ended before", code="invitation_revoked")
-            await self._audit.append(
-                tx, at=at, actor=actor, action="invitation.revoke", subject=str(row), detail={}
-            )
+            await self._audit.append(tx, at=at, actor=actor, action="invitation.revoke", subject=str(row), detail={})
 
         await self._storage.run(body)
 

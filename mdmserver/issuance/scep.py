@@ -15,6 +15,7 @@ from certs import (
     KeyPolicy,
     MessageType,
     RequestRefused,
+    SCEPBody,
     SCEPMessage,
     SCEPRequest,
     build_failure,
@@ -23,6 +24,7 @@ from certs import (
     ca_certificates,
     parse_request,
 )
+from certs.keys import dump_public_key
 from mdmserver.issuance.authorities import Authorities
 from mdmserver.issuance.issuing import Issuing, NotPermitted
 
@@ -51,18 +53,16 @@ class SCEPService:
         """The answer to GetCACaps."""
         return ca_capabilities()
 
-    def certificates(self) -> tuple[bytes, str]:
-        """The answer to GetCACert and its media type: the CA that issues now, which is also who decrypts."""
-        return ca_certificates([self._authorities.issuing.authority])
+    def certificates(self) -> SCEPBody:
+        """The answer to GetCACert: the CA that issues now, which is also who decrypts."""
+        return ca_certificates([self._authorities.issuing.authority.certificate_der])
 
     async def answer(self, message: bytes) -> bytes:
         """The CertRep to a PKIOperation. Raises CertificateError for bytes that deserve no answer."""
         authorities = [own.authority for own in self._authorities.all]
         try:
             request = await asyncio.to_thread(
-                partial(
-                    parse_request, message, authorities, allow_des=self._settings.allow_des, policy=self._policy
-                )
+                partial(parse_request, message, authorities, allow_des=self._settings.allow_des, policy=self._policy)
             )
         except RequestRefused as error:
             _log.info("scep request refused", extra={"code": "scep_refused", "reason": str(error)})
@@ -78,7 +78,7 @@ class SCEPService:
 
     async def _certificate(self, request: SCEPRequest) -> bytes:
         if request.csr is None:
-            return await self._issuing.poll(request.transaction_id, request.signer.public_key_der)
+            return await self._issuing.poll(request.transaction_id, dump_public_key(request.signer_key))
         if request.message_type is MessageType.RENEWAL_REQ:
             return await self._issuing.for_renewal(request.signer_der, request.transaction_id, request.csr)
         if request.challenge_password is None:

@@ -6,7 +6,6 @@ from typing import Protocol
 from certs import RevocationReason
 from mdmserver.devices.model import EnrollmentRow
 from mdmserver.issuance.model import (
-    AuthorityRole,
     AuthorityRow,
     Challenge,
     Invitation,
@@ -34,17 +33,11 @@ class IssuanceStore(Protocol):
         """All CAs of ours, the issuing one first, then the newest."""
         ...
 
-    async def authority_roles(self, tx: Transaction) -> dict[AuthorityRow, AuthorityRole]:
-        """Which there are, without opening a key."""
-        ...
-
     async def next_crl_number(self, tx: Transaction, authority: AuthorityRow) -> int:
         """Counts up with every CRL that is signed."""
         ...
 
-    async def insert_invitation(
-        self, tx: Transaction, invitation: Invitation, *, token_hash: bytes
-    ) -> InvitationRow:
+    async def insert_invitation(self, tx: Transaction, invitation: Invitation, *, token_hash: bytes) -> InvitationRow:
         """Keep an invitation; its `row` is ignored."""
         ...
 
@@ -56,9 +49,7 @@ class IssuanceStore(Protocol):
         """The invitation behind a URL, or None."""
         ...
 
-    async def invitations(
-        self, tx: Transaction, *, before: InvitationRow | None, limit: int
-    ) -> list[Invitation]:
+    async def invitations(self, tx: Transaction, *, before: InvitationRow | None, limit: int) -> list[Invitation]:
         """Invitations, newest first."""
         ...
 
@@ -126,9 +117,7 @@ class IssuanceStore(Protocol):
         """The certificate began or continues this enrollment."""
         ...
 
-    async def revoke_issued(
-        self, tx: Transaction, row: IssuedRow, *, reason: RevocationReason, at: datetime
-    ) -> None:
+    async def revoke_issued(self, tx: Transaction, row: IssuedRow, *, reason: RevocationReason, at: datetime) -> None:
         """Put a certificate on the CRL; one that is on it stays as it is."""
         ...
 

@@ -31,11 +31,11 @@ class SQLCommandStore(QueueRows, ResultRows):
         """Keep a command, its body sealed; None if its uuid or idempotency key is taken."""
         row = await tx.fetch_one(
             "INSERT INTO command (uuid, request_type, body_sealed, content_hash, idempotency_key, priority, "
-            "not_before, expires_at, created_at, created_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "not_before, expires_at, created_at, created_by, renderer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT DO NOTHING RETURNING id",
             command.uuid, command.request_type, self._vault.seal(command.body, _place(command.uuid)),
             command.content_hash, command.idempotency_key, command.priority, stored(command.not_before),
-            stored(command.expires_at), stored(at), created_by,
+            stored(command.expires_at), stored(at), created_by, command.renderer,
         )  # fmt: skip
         if row is None:
             return None

@@ -11,7 +11,8 @@ from mdmserver.transaction import Row, Transaction
 _FACTS = tuple(DeviceFacts.__slots__)
 _COLUMNS = (
     "id, key, life, enabled, ended_at, topic, push_token_sealed IS NOT NULL, tally, awaiting_configuration, "
-    "user_short_name, user_long_name, created_at, enrolled_at, last_seen_at, " + ", ".join(_FACTS)
+    "user_short_name, user_long_name, created_at, enrolled_at, last_seen_at, user_name, "
+    "unenroll_requested_at IS NOT NULL, " + ", ".join(_FACTS)
 )
 _STATES = {
     EnrollmentState.ENDED: "ended_at IS NOT NULL",
@@ -91,7 +92,7 @@ class DeviceLists:
 
 
 def _enrollment_of(row: Row) -> Enrollment:
-    facts = dict(zip(_FACTS, row[14:], strict=True))
+    facts = dict(zip(_FACTS, row[16:], strict=True))
     return Enrollment(
         row=EnrollmentRow(row[0]),
         id=EnrollmentID.from_key(row[1]),
@@ -107,5 +108,7 @@ def _enrollment_of(row: Row) -> Enrollment:
         created_at=loaded(row[11]),
         enrolled_at=loaded(row[12]),
         last_seen_at=loaded(row[13]),
+        user_name=row[14],
+        is_to_unenroll=bool(row[15]),
         facts=DeviceFacts(**facts),
     )

@@ -38,6 +38,7 @@ class SQLDeviceStore(IdentityRows, DeviceLists):
         """Give a device its next life: not enabled, not ended, no tokens. Its user channels end."""
         await tx.execute(
             "UPDATE enrollment SET life = ?, enabled = 0, ended_at = NULL, released_at = NULL, tally = 0, "
+            "unenroll_requested_at = NULL, reauthenticated_at = NULL, deleted_at = NULL, "
             "awaiting_configuration = 0, enrolled_at = NULL, push_token_sealed = NULL, push_magic_sealed = NULL, "
             "unlock_token_sealed = NULL, bootstrap_token_sealed = NULL WHERE id = ?",
             life,
@@ -101,8 +102,8 @@ class SQLDeviceStore(IdentityRows, DeviceLists):
         """A TokenUpdate: enables, adds one to the tally and returns it. None keeps what is stored."""
         awaiting = None if awaiting_configuration is None else int(awaiting_configuration)
         updated = await tx.fetch_one(
-            "UPDATE enrollment SET enabled = 1, tally = tally + 1, topic = ?, push_token_sealed = ?, "
-            "push_magic_sealed = ?, unlock_token_sealed = coalesce(?, unlock_token_sealed), "
+            "UPDATE enrollment SET enabled = 1, tally = tally + 1, reauthenticated_at = NULL, topic = ?, "
+            "push_token_sealed = ?, push_magic_sealed = ?, unlock_token_sealed = coalesce(?, unlock_token_sealed), "
             "awaiting_configuration = coalesce(?, awaiting_configuration), "
             "user_short_name = coalesce(?, user_short_name), user_long_name = coalesce(?, user_long_name), "
             "enrolled_at = coalesce(enrolled_at, ?), last_seen_at = ? WHERE id = ? RETURNING tally",
@@ -125,6 +126,34 @@ class SQLDeviceStore(IdentityRows, DeviceLists):
         token = None if row[1] is None else Secret(self._vault.open(bytes(row[1]), _place(id, "push_token")))
         magic = Secret(self._vault.open(bytes(row[2]), _place(id, "push_magic")).decode())
         return PushInfo(topic=row[0], token=token, magic=magic)
+
+    async def set_origin(self, tx: Transaction, device: EnrollmentRow, *, uid: str, user_name: str | None) -> None:
+        """Take over the id in the certificate and the invited user's name."""
+        await tx.execute("UPDATE enrollment SET uid = ?, user_name = ? WHERE id = ?", uid, user_name, device)
+
+    async def note_reauthenticated(self, tx: Transaction, device: EnrollmentRow, *, at: datetime) -> None:
+        """An Authenticate came that began nothing."""
+        await tx.execute("UPDATE enrollment SET reauthenticated_at = ? WHERE id = ?", stored(at), device)
+
+    async def request_unenroll(self, tx: Transaction, device: EnrollmentRow, *, at: datetime) -> None:
+        """From now on every message of this device is answered that it shall unenroll."""
+        await tx.execute("UPDATE enrollment SET unenroll_requested_at = ? WHERE id = ?", stored(at), device)
+
+    async def forget(self, tx: Transaction, device: EnrollmentRow, *, at: datetime) -> None:
+        """Delete what is known of a device and its users; empty rows stay, so that revoked certificates stay known."""
+        whose = "(SELECT id FROM enrollment WHERE id = ? OR parent_id = ?)"
+        both = (device, device)
+        await tx.execute(
+            f"DELETE FROM result WHERE item_id IN (SELECT id FROM queue_item WHERE enrollment_id IN {whose})", *both
+        )
+        for table in ("queue_item", "enrollment_event", "pending_reenrollment"):
+            await tx.execute(f"DELETE FROM {table} WHERE enrollment_id IN {whose}", *both)
+        nothing = ", ".join(f"{name} = NULL" for name in (*_FACTS, "user_name", "user_short_name", "user_long_name"))
+        await tx.execute(
+            f"UPDATE enrollment SET deleted_at = ?, topic = NULL, last_seen_at = NULL, {nothing} WHERE id IN {whose}",
+            stored(at),
+            *both,
+        )
 
     async def set_awaiting_configuration(self, tx: Transaction, row: EnrollmentRow, awaiting: bool) -> None:
         """Whether the device is held in the Setup Assistant."""

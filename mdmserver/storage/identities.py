@@ -1,16 +1,18 @@
 """Which certificate belongs to which device, in SQL; with it what waits for an administrator to vouch for."""
 
 from datetime import datetime
+from uuid import uuid4
 
 from mdmserver.devices.identity import IdentityState, KnownIdentity, PresentedIdentity
 from mdmserver.devices.model import EnrollmentRow, PendingReenrollment
-from mdmserver.devices.store import Channel, Identification
+from mdmserver.devices.store import Channel, DueRenewal, Identification
 from mdmserver.protocol import EnrollmentID
 from mdmserver.storage.times import loaded, stored
 from mdmserver.transaction import Row, Transaction
 
 _CHANNEL = (
-    "SELECT id, coalesce(parent_id, id), life, ended_at IS NULL, enabled, awaiting_configuration, tally "
+    "SELECT id, coalesce(parent_id, id), life, ended_at IS NULL, enabled, awaiting_configuration, tally, "
+    "unenroll_requested_at IS NOT NULL, reauthenticated_at IS NOT NULL "
     "FROM enrollment WHERE key = ?"
 )
 
@@ -20,8 +22,11 @@ class IdentityRows:
 
     async def identify(self, tx: Transaction, id: EnrollmentID, fingerprint: bytes) -> Identification:
         """What is known of the enrollment with this id and of the certificate with this SHA-256 fingerprint."""
-        row = await tx.fetch_one("SELECT enrollment_id, state FROM identity WHERE fingerprint = ?", fingerprint)
-        identity = None if row is None else KnownIdentity(enrollment=row[0], state=IdentityState(row[1]))
+        row = await tx.fetch_one(
+            "SELECT enrollment_id, state, changed_at, first_used_at IS NULL FROM identity WHERE fingerprint = ?",
+            fingerprint,
+        )
+        identity = None if row is None else _identity_of(row)
         channel = _channel_of(await tx.fetch_one(_CHANNEL, id.key))
         if not id.is_user_channel:
             return Identification(device=channel, channel=channel, identity=identity)
@@ -29,7 +34,13 @@ class IdentityRows:
         return Identification(device=device, channel=channel, identity=identity)
 
     async def bind_identity(
-        self, tx: Transaction, device: EnrollmentRow, presented: PresentedIdentity, *, at: datetime
+        self,
+        tx: Transaction,
+        device: EnrollmentRow,
+        presented: PresentedIdentity,
+        *,
+        renew_at: datetime | None,
+        at: datetime,
     ) -> None:
         """Make this certificate the device's one active; what was active or in grace before is superseded."""
         await tx.execute(
@@ -41,12 +52,108 @@ class IdentityRows:
         )
         await tx.execute(
             "INSERT INTO identity "
-            "(fingerprint, enrollment_id, state, authority, certificate, not_after, bound_at, changed_at) "
-            "VALUES (?, ?, 'active', ?, ?, ?, ?, ?) "
+            "(fingerprint, enrollment_id, state, authority, certificate, not_after, bound_at, changed_at, "
+            "first_used_at, renew_at) VALUES (?, ?, 'active', ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (fingerprint) DO UPDATE SET bound_at = excluded.bound_at",
             presented.fingerprint, device, presented.authority, presented.certificate,
-            stored(presented.not_after), stored(at), stored(at),
+            stored(presented.not_after), stored(at), stored(at), stored(at), stored(renew_at),
         )  # fmt: skip
+
+    async def bind_renewed(
+        self,
+        tx: Transaction,
+        device: EnrollmentRow,
+        *,
+        fingerprint: bytes,
+        certificate: bytes,
+        authority: str,
+        not_after: datetime,
+        renew_at: datetime,
+        at: datetime,
+    ) -> None:
+        """Make a renewed certificate the active one, its first use to come."""
+        # One that was renewed before and never used makes room; the one that is in use goes, or stays, in grace.
+        await tx.execute(
+            "UPDATE identity SET state = 'superseded', changed_at = ? "
+            "WHERE enrollment_id = ? AND state = 'active' AND first_used_at IS NULL",
+            stored(at),
+            device,
+        )
+        await tx.execute(
+            "UPDATE identity SET state = 'superseded', changed_at = ? WHERE enrollment_id = ? AND state = 'grace' "
+            "AND EXISTS (SELECT 1 FROM identity WHERE enrollment_id = ? AND state = 'active')",
+            stored(at),
+            device,
+            device,
+        )
+        await tx.execute(
+            "UPDATE identity SET state = 'grace', changed_at = ? "
+            "WHERE enrollment_id = ? AND state IN ('active', 'grace')",
+            stored(at),
+            device,
+        )
+        await tx.execute(
+            "INSERT INTO identity (fingerprint, enrollment_id, state, authority, certificate, not_after, bound_at, "
+            "changed_at, renew_at) VALUES (?, ?, 'active', ?, ?, ?, ?, ?, ?)",
+            fingerprint, device, authority, certificate, stored(not_after), stored(at), stored(at), stored(renew_at),
+        )  # fmt: skip
+
+    async def confirm_identity(self, tx: Transaction, device: EnrollmentRow, *, at: datetime) -> None:
+        """The active certificate was used: what was in grace is superseded."""
+        await tx.execute(
+            "UPDATE identity SET first_used_at = ? WHERE enrollment_id = ? AND state = 'active'", stored(at), device
+        )
+        await tx.execute(
+            "UPDATE identity SET state = 'superseded', changed_at = ? WHERE enrollment_id = ? AND state = 'grace'",
+            stored(at),
+            device,
+        )
+
+    async def live_device_of(self, tx: Transaction, fingerprint: bytes) -> EnrollmentRow | None:
+        """The live device that a certificate which is active or in grace belongs to, or None."""
+        row = await tx.fetch_one(
+            "SELECT e.id FROM identity i JOIN enrollment e ON e.id = i.enrollment_id "
+            "WHERE i.fingerprint = ? AND i.state IN ('active', 'grace') AND e.ended_at IS NULL",
+            fingerprint,
+        )
+        return None if row is None else EnrollmentRow(row[0])
+
+    async def uid(self, tx: Transaction, device: EnrollmentRow) -> str:
+        """The id that certificates of ours carry for this device; made when there is none yet."""
+        row = await tx.fetch_one(
+            "UPDATE enrollment SET uid = coalesce(uid, ?) WHERE id = ? RETURNING uid", str(uuid4()), device
+        )
+        assert row is not None
+        return str(row[0])
+
+    async def due_for_renewal(self, tx: Transaction, *, at: datetime, limit: int) -> list[DueRenewal]:
+        """Live, enabled devices whose active certificate of ours is to be renewed by now, the most urgent first."""
+        rows = await tx.fetch_all(
+            "SELECT e.id, e.key, e.life, i.renew_attempts, i.not_after FROM identity i "
+            "JOIN enrollment e ON e.id = i.enrollment_id WHERE i.state = 'active' AND i.renew_at IS NOT NULL "
+            "AND i.renew_at <= ? AND e.ended_at IS NULL AND e.enabled = 1 ORDER BY i.renew_at LIMIT ?",
+            stored(at),
+            limit,
+        )
+        return [
+            DueRenewal(
+                device=EnrollmentRow(row[0]),
+                id=EnrollmentID.from_key(row[1]),
+                life=row[2],
+                attempts=row[3],
+                not_after=loaded(row[4]),
+            )
+            for row in rows
+        ]
+
+    async def renewal_tried(self, tx: Transaction, device: EnrollmentRow, *, next_at: datetime) -> None:
+        """One attempt more; look again then."""
+        await tx.execute(
+            "UPDATE identity SET renew_attempts = renew_attempts + 1, renew_at = ? "
+            "WHERE enrollment_id = ? AND state = 'active'",
+            stored(next_at),
+            device,
+        )
 
     async def set_identity_state(
         self, tx: Transaction, device: EnrollmentRow, state: IdentityState, *, at: datetime
@@ -119,4 +226,16 @@ def _channel_of(row: Row | None) -> Channel | None:
         enabled=bool(row[4]),
         awaiting_configuration=bool(row[5]),
         token_update_tally=row[6],
+        is_to_unenroll=bool(row[7]),
+        has_reauthenticated=bool(row[8]),
+    )
+
+
+def _identity_of(row: Row) -> KnownIdentity:
+    state = IdentityState(row[1])
+    return KnownIdentity(
+        enrollment=row[0],
+        state=state,
+        changed_at=loaded(row[2]),
+        is_first_use=state is IdentityState.ACTIVE and bool(row[3]),
     )

@@ -146,9 +146,7 @@ class SQLIssuanceStore(InvitationRows):
         """The certificate began or continues this enrollment."""
         await tx.execute("UPDATE issued_certificate SET enrollment_id = ? WHERE id = ?", enrollment, row)
 
-    async def revoke_issued(
-        self, tx: Transaction, row: IssuedRow, *, reason: RevocationReason, at: datetime
-    ) -> None:
+    async def revoke_issued(self, tx: Transaction, row: IssuedRow, *, reason: RevocationReason, at: datetime) -> None:
         """Put a certificate on the CRL; one that is on it stays as it is."""
         await tx.execute(
             "UPDATE issued_certificate SET revoked_at = ?, revocation_reason = ? WHERE id = ? AND revoked_at IS NULL",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from mdmserver.commands.model import (
+    RENEWAL,
     STUBBORN_DELIVERIES,
     CommandRow,
     ItemRow,
@@ -20,7 +21,7 @@ from mdmserver.transaction import Row, Transaction
 
 _OPEN = (
     "SELECT q.id, q.command_id, c.uuid, c.request_type, q.state, q.priority, q.deliveries, q.not_now_count, "
-    "q.not_before, q.expires_at, q.withdrawn_as FROM queue_item q JOIN command c ON c.id = q.command_id "
+    "q.not_before, q.expires_at, q.withdrawn_as, c.renderer FROM queue_item q JOIN command c ON c.id = q.command_id "
     "WHERE q.enrollment_id = ? AND q.finished_at IS NULL"
 )
 _OFFERED_ORDER = f"q.deliveries - q.not_now_count >= {STUBBORN_DELIVERIES}, q.priority DESC, q.id"
@@ -43,6 +44,11 @@ _WITHDRAW = (
 
 class QueueRows:
     """The part of the command store that deals in queue items."""
+
+    async def has_open_renewal(self, tx: Transaction, enrollment: EnrollmentRow) -> bool:
+        """Whether a renewal of its certificate is in the enrollment's queue."""
+        row = await tx.fetch_one(f"{_OPEN} AND c.renderer = ? LIMIT 1", enrollment, RENEWAL)
+        return row is not None
 
     async def open_items(self, tx: Transaction, enrollment: EnrollmentRow, *, limit: int | None) -> list[OpenItem]:
         """The enrollment's open items in the order in which they are offered, at most `limit` (None: all)."""
@@ -222,6 +228,7 @@ def _open_item_of(row: Row) -> OpenItem:
         not_before=loaded(row[8]),
         expires_at=loaded(row[9]),
         withdrawn_as=None if row[10] is None else ItemState(row[10]),
+        renderer=row[11],
     )
 
 

@@ -14,7 +14,12 @@ from mdmserver.commands.service import CommandService
 from mdmserver.devices.identity import Reenrollment
 from mdmserver.devices.presence import Presence
 from mdmserver.devices.service import DeviceService
+from mdmserver.enrollment.leaving import Leaving
+from mdmserver.enrollment.service import EnrollmentService
 from mdmserver.events import Hints
+from mdmserver.issuance.authorities import Authorities
+from mdmserver.issuance.invitations import InvitationService
+from mdmserver.issuance.scep import SCEPService
 from mdmserver.transaction import Storage
 from mdmserver.web.metrics import Metrics
 
@@ -37,6 +42,11 @@ class Services:
     hints: Hints
     certificates: CertificateCache
     authorities: Mapping[str, Reenrollment]
+    own_authorities: Authorities
+    invitations: InvitationService
+    scep: SCEPService
+    enrollment: EnrollmentService
+    leaving: Leaving
     storage: Storage
     clock: Clock = field(default=utc_now)
     metrics: Metrics = field(default_factory=Metrics)

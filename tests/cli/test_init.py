@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from certs import load_pem_certificates, load_private_key
+from certs import DeviceTrust, load_pem_certificates, load_private_key
 from mdmserver.access.model import Scope
-from mdmserver.bootstrap import device_trust, open_services
+from mdmserver.believed import configured_authorities
+from mdmserver.bootstrap import open_services
 from mdmserver.cli.lock import Holder, hold_lock
 from mdmserver.config import DeviceCA, load_config
 from tests.cli.conftest import Mdmserver
@@ -104,7 +105,7 @@ def test_the_simulator_ca_is_a_device_ca_that_may_reenroll(state: Path) -> None:
 
     path = str(state / "simulator-ca" / "ca.pem")
     assert config.device_ca == (DeviceCA(name="simulator", certificates=path, reenrollment="allow"),)
-    assert device_trust(config).problems == ()
+    assert DeviceTrust(configured_authorities(config)).problems == ()
     assert len(load_pem_certificates(Path(path).read_bytes())) == 1
     load_private_key((state / "simulator-ca" / "ca.key").read_bytes())
 

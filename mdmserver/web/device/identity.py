@@ -158,6 +158,7 @@ class IdentityProver:
             certificate=certificate.der,
             authority=certificate.authority,
             reenrollment=self._authorities[certificate.authority],
+            not_before=certificate.not_before,
             not_after=certificate.not_after,
             is_expired=is_expired,
             by_signature=by_signature,

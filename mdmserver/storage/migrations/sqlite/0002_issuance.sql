@@ -70,6 +70,8 @@ ALTER TABLE enrollment ADD COLUMN uid TEXT;
 ALTER TABLE enrollment ADD COLUMN user_name TEXT;
 ALTER TABLE enrollment ADD COLUMN reauthenticated_at INTEGER;
 ALTER TABLE enrollment ADD COLUMN unenroll_requested_at INTEGER;
+-- Forgotten: the row stays, empty, so that its revoked certificates stay known.
+ALTER TABLE enrollment ADD COLUMN deleted_at INTEGER;
 CREATE UNIQUE INDEX enrollment_uid ON enrollment (uid) WHERE uid IS NOT NULL;
 
 -- When the active certificate is next to be renewed; NULL where another CA issued it.
