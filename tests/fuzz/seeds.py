@@ -54,6 +54,16 @@ _AUTHORITY_KEY = ec.derive_private_key(20260101, ec.SECP256R1())
 _DEVICE_KEY = ec.derive_private_key(20260102, ec.SECP256R1())
 
 
+def authority_key() -> ec.EllipticCurvePrivateKey:
+    """The key of the CA that `certificates` trusts."""
+    return _AUTHORITY_KEY
+
+
+def device_key() -> ec.EllipticCurvePrivateKey:
+    """The key of the device's certificate."""
+    return _DEVICE_KEY
+
+
 @cache
 def messages() -> list[bytes]:
     """Check-ins, reports and commands."""

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -46,11 +47,15 @@ Errors = tuple[type[Exception], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """`run` must end in nothing but `raises`, for any bytes; `seeds` are bytes that it reads."""
+    """`run` must end in nothing but `raises`, for any bytes; `seeds` are bytes that it reads.
+
+    What the server does in a thread, or before it serves, is not `on_the_loop` and may take longer.
+    """
 
     run: Callable[[bytes], object]
     raises: Errors
     seeds: Callable[[], list[bytes]]
+    on_the_loop: bool = True
 
     def check(self, data: bytes) -> None:
         """Lets through whatever must not happen."""
@@ -120,16 +125,31 @@ def pem_certificates(data: bytes) -> None:
         load_device_certificate(der)
 
 
+def api_json(data: bytes) -> None:
+    """What a caller of the API sent becomes values or an error that the API knows how to tell."""
+    _told(lambda: _payload(decode_json(data, NewCommand)))
+
+
 def api_command(data: bytes) -> None:
-    """A JSON command becomes a plist or an error that the API knows how to tell."""
-    try:
+    """The same, and the plist that is made of it."""
+
+    def composed() -> None:
         new = decode_json(data, NewCommand)
-        payload = None if new.command is None else {key: from_json(value) for key, value in new.command.items()}
-        compose(
-            CommandRequest(plist=new.plist, payload=payload, expires_at=new.expires_at, priority=new.priority),
-            new_uuid=lambda: "UUID",
-            at=seeds.NOW,
+        request = CommandRequest(
+            plist=new.plist, payload=_payload(new), expires_at=new.expires_at, priority=new.priority
         )
+        compose(request, new_uuid=lambda: "UUID", at=seeds.NOW)
+
+    _told(composed)
+
+
+def _payload(new: NewCommand) -> dict[str, Any] | None:
+    return None if new.command is None else {key: from_json(value) for key, value in new.command.items()}
+
+
+def _told(call: Callable[[], object]) -> None:
+    try:
+        call()
     except Exception as error:
         if known(error) is None:
             raise
@@ -169,7 +189,8 @@ TARGETS = {
     "device_certificate": Target(run=device_certificate, raises=(CertificateError,), seeds=seeds.device_certificates),
     "device_trust": Target(run=device_trust, raises=(CertificateError,), seeds=seeds.device_certificates),
     "pem_certificates": Target(run=pem_certificates, raises=(CertificateError,), seeds=seeds.pem_files),
-    "api_command": Target(run=api_command, raises=(), seeds=seeds.api_bodies),
-    "config": Target(run=config, raises=(MDMError,), seeds=seeds.configurations),
+    "api_json": Target(run=api_json, raises=(), seeds=seeds.api_bodies),
+    "api_command": Target(run=api_command, raises=(), seeds=seeds.api_bodies, on_the_loop=False),
+    "config": Target(run=config, raises=(MDMError,), seeds=seeds.configurations, on_the_loop=False),
     "references": Target(run=references, raises=(), seeds=seeds.references),
 }
