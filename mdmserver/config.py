@@ -162,7 +162,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise Invalid(
             f"there is no configuration file {path}; run `mdmserver init`", code="no_configuration"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise Invalid(f"{path} cannot be read: {error}", code="invalid_configuration") from error
 
 

@@ -136,7 +136,11 @@ def decode_json(body: bytes, kind: type[Any]) -> Any:
     # Counted before it is built: small values cost fifty times their bytes in memory.
     if body.count(b",") > _VALUES:
         raise TooLarge("the JSON body holds too many values", code="too_many_values")
-    return msgspec.json.decode(body, type=kind)
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except UnicodeDecodeError as error:
+        # The one fault that msgspec does not turn into an error of its own.
+        raise Invalid("the JSON body is not UTF-8", code="invalid_body") from error
 
 
 def _idempotency_key(request: web.Request) -> str | None:

@@ -1,6 +1,7 @@
 """S18, at the edge: caps, the budget that bodies share, and results that cannot be read but are answered."""
 
 import asyncio
+import time
 import zlib
 from collections.abc import AsyncIterator
 from io import BytesIO
@@ -179,11 +180,10 @@ async def test_the_largest_result_does_not_hold_up_the_loop(pki: PKI) -> None:
     delays = []
 
     async def watch() -> None:
-        loop = asyncio.get_running_loop()
         while True:
-            at = loop.time()
+            at = time.perf_counter()
             await asyncio.sleep(0)
-            delays.append(loop.time() - at)
+            delays.append(time.perf_counter() - at)
 
     async with serving(pki) as server:
         watcher = asyncio.create_task(watch())
@@ -191,5 +191,5 @@ async def test_the_largest_result_does_not_hold_up_the_loop(pki: PKI) -> None:
             assert response.status == 200
         watcher.cancel()
 
-    # Sending and receiving 13 MB share the loop here; parsing or hashing on it would show.
-    assert max(delays) < 0.1
+    # Sending and receiving 13 MB share the loop here, and two busy cores; reading the root takes 0.7 s.
+    assert max(delays) < 0.25
