@@ -78,11 +78,65 @@ class _Stores:
         self.issuance = SQLIssuanceStore(vault)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """What several services share."""
+
+    ground: Ground
+    stores: _Stores
+    hints: Hints
+    presence: Presence
+    authorities: Authorities
+    recognition: Recognition
+    gate: Gate
+    results: ResultProcessor
+    profile_settings: ProfileSettings
+    profiles: EnrollmentProfiles
+    invitations: InvitationService
+
+
 def compose(ground: Ground) -> Composed:
     """All services over these stores."""
-    config, storage, clock = ground.config, ground.storage, ground.clock
-    stores, hints = _Stores(ground.vault), Hints()
-    presence = Presence(storage=storage, devices=stores.devices)
+    parts = _parts(ground)
+    stores, storage, clock = parts.stores, ground.storage, ground.clock
+    audit = stores.audit
+    services = Services(
+        access=AccessService(storage=storage, access=stores.access, audit=audit, clock=clock),
+        audit=AuditService(storage=storage, audit=audit),
+        devices=DeviceService(
+            storage=storage, devices=stores.devices, audit=audit, presence=parts.presence, clock=clock
+        ),
+        commands=CommandService(
+            storage=storage,
+            commands=stores.commands,
+            devices=stores.devices,
+            audit=audit,
+            hints=parts.hints,
+            clock=clock,
+        ),
+        checkin=_checkin(parts),
+        exchange=_exchange(parts),
+        results=parts.results,
+        presence=parts.presence,
+        hints=parts.hints,
+        certificates=ground.believed.certificates,
+        authorities=ground.believed.policies,
+        own_authorities=parts.authorities,
+        invitations=parts.invitations,
+        scep=_scep(parts),
+        enrollment=EnrollmentService(
+            settings=parts.profile_settings, invitations=parts.invitations, profiles=parts.profiles
+        ),
+        leaving=Leaving(storage=storage, devices=stores.devices, commands=stores.commands, audit=audit, clock=clock),
+        storage=storage,
+        clock=clock,
+    )
+    unused = UnusedCertificates(storage=storage, issuance=stores.issuance, audit=audit, clock=clock)
+    return Composed(services=services, renewal=_renewal(parts), unused=unused)
+
+
+def _parts(ground: Ground) -> _Parts:
+    config, storage, clock, stores = ground.config, ground.storage, ground.clock, _Stores(ground.vault)
     authorities = Authorities(
         storage=storage,
         issuance=stores.issuance,
@@ -90,107 +144,95 @@ def compose(ground: Ground) -> Composed:
         clock=clock,
         on_change=ground.believed.change,
     )
-    profile_settings = _profile_settings(config)
-    profiles = EnrollmentProfiles(settings=profile_settings, authorities=authorities, signer=ground.profile_signer)
-    invitations = InvitationService(
-        storage=storage,
-        issuance=stores.issuance,
-        audit=stores.audit,
-        clock=clock,
-        challenge_lifetime=timedelta(minutes=config.ca.challenge_minutes),
-    )
     recognition = Recognition(devices=stores.devices, issuance=stores.issuance, authorities=authorities)
-    gate = Gate(
-        devices=stores.devices,
+    settings = _profile_settings(config)
+    return _Parts(
+        ground=ground,
+        stores=stores,
+        hints=Hints(),
+        presence=Presence(storage=storage, devices=stores.devices),
+        authorities=authorities,
         recognition=recognition,
-        expired_identity=ExpiredIdentity(config.identity.expired_identity),
-    )
-    results = ResultProcessor(
-        storage=storage, commands=stores.commands, clock=clock, handlers=result_handlers(stores.devices)
-    )
-    services = Services(
-        access=AccessService(storage=storage, access=stores.access, audit=stores.audit, clock=clock),
-        audit=AuditService(storage=storage, audit=stores.audit),
-        devices=DeviceService(
-            storage=storage, devices=stores.devices, audit=stores.audit, presence=presence, clock=clock
-        ),
-        commands=CommandService(
-            storage=storage,
-            commands=stores.commands,
+        gate=Gate(
             devices=stores.devices,
+            recognition=recognition,
+            expired_identity=ExpiredIdentity(config.identity.expired_identity),
+        ),
+        results=ResultProcessor(
+            storage=storage, commands=stores.commands, clock=clock, handlers=result_handlers(stores.devices)
+        ),
+        profile_settings=settings,
+        profiles=EnrollmentProfiles(settings=settings, authorities=authorities, signer=ground.profile_signer),
+        invitations=InvitationService(
+            storage=storage,
+            issuance=stores.issuance,
             audit=stores.audit,
-            hints=hints,
             clock=clock,
+            challenge_lifetime=timedelta(minutes=config.ca.challenge_minutes),
         ),
-        checkin=CheckinService(
-            storage=storage,
-            devices=stores.devices,
-            enrolling=Enrolling(devices=stores.devices, commands=stores.commands, recognition=recognition),
-            presence=presence,
-            clock=clock,
-            gate=gate,
-            user_authentication=UserAuthentication(config.device.user_authenticate),
-            declarative=NoDeclarations(),
-            token_providers=ground.token_providers,
-        ),
-        exchange=Exchange(
-            storage=storage,
-            commands=stores.commands,
-            presence=presence,
-            hints=hints,
-            clock=clock,
-            gate=gate,
-            renderers={
-                RENEWAL: renewal_renderer(
-                    profiles,
-                    stores.issuance,
-                    challenge_lifetime=timedelta(minutes=config.ca.challenge_minutes),
-                    random_token=secrets.token_urlsafe,
-                )
-            },
-            processed_request_types=results.request_types,
-        ),
-        results=results,
-        presence=presence,
-        hints=hints,
-        certificates=ground.believed.certificates,
-        authorities=ground.believed.policies,
-        own_authorities=authorities,
-        invitations=invitations,
-        scep=_scep(ground, stores, authorities),
-        enrollment=EnrollmentService(settings=profile_settings, invitations=invitations, profiles=profiles),
-        leaving=Leaving(
-            storage=storage, devices=stores.devices, commands=stores.commands, audit=stores.audit, clock=clock
-        ),
-        storage=storage,
-        clock=clock,
     )
-    renewal = Renewal(
-        storage=storage,
+
+
+def _checkin(parts: _Parts) -> CheckinService:
+    ground, stores = parts.ground, parts.stores
+    return CheckinService(
+        storage=ground.storage,
+        devices=stores.devices,
+        enrolling=Enrolling(devices=stores.devices, commands=stores.commands, recognition=parts.recognition),
+        presence=parts.presence,
+        clock=ground.clock,
+        gate=parts.gate,
+        user_authentication=UserAuthentication(ground.config.device.user_authenticate),
+        declarative=NoDeclarations(),
+        token_providers=ground.token_providers,
+    )
+
+
+def _exchange(parts: _Parts) -> Exchange:
+    renewal = renewal_renderer(
+        parts.profiles,
+        parts.stores.issuance,
+        challenge_lifetime=timedelta(minutes=parts.ground.config.ca.challenge_minutes),
+        random_token=secrets.token_urlsafe,
+    )
+    return Exchange(
+        storage=parts.ground.storage,
+        commands=parts.stores.commands,
+        presence=parts.presence,
+        hints=parts.hints,
+        clock=parts.ground.clock,
+        gate=parts.gate,
+        renderers={RENEWAL: renewal},
+        processed_request_types=parts.results.request_types,
+    )
+
+
+def _renewal(parts: _Parts) -> Renewal:
+    ground, stores = parts.ground, parts.stores
+    return Renewal(
+        storage=ground.storage,
         devices=stores.devices,
         commands=stores.commands,
         audit=stores.audit,
-        hints=hints,
-        clock=clock,
-        pace=Pace(per_sweep=max(1, config.ca.renewals_per_minute // RENEWAL_SWEEPS_PER_MINUTE)),
+        hints=parts.hints,
+        clock=ground.clock,
+        pace=Pace(per_sweep=max(1, ground.config.ca.renewals_per_minute // RENEWAL_SWEEPS_PER_MINUTE)),
         new_uuid=lambda: str(uuid.uuid4()).upper(),
     )
-    unused = UnusedCertificates(storage=storage, issuance=stores.issuance, audit=stores.audit, clock=clock)
-    return Composed(services=services, renewal=renewal, unused=unused)
 
 
-def _scep(ground: Ground, stores: _Stores, authorities: Authorities) -> SCEPService:
-    settings = ground.config.ca
+def _scep(parts: _Parts) -> SCEPService:
+    ground, settings = parts.ground, parts.ground.config.ca
     issuing = Issuing(
         storage=ground.storage,
-        issuance=stores.issuance,
-        devices=stores.devices,
-        authorities=authorities,
+        issuance=parts.stores.issuance,
+        devices=parts.stores.devices,
+        authorities=parts.authorities,
         clock=ground.clock,
         lifetime=timedelta(days=settings.certificate_days),
     )
     return SCEPService(
-        authorities=authorities,
+        authorities=parts.authorities,
         issuing=issuing,
         settings=SCEPSettings(allow_des=settings.allow_des, allow_rsa_1024=settings.allow_rsa_1024),
     )

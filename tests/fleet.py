@@ -63,6 +63,7 @@ def certificate(number: int, version: int = 1) -> PresentedIdentity:
         certificate=der,
         authority="test",
         reenrollment=Reenrollment.ASK,
+        not_before=START - timedelta(days=1),
         not_after=START + timedelta(days=365),
         is_expired=False,
         by_signature=True,

@@ -4,7 +4,7 @@ In one transaction: may this certificate speak for this enrollment, store the re
 command. An Idle with nothing pending writes nothing.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -12,6 +12,7 @@ from functools import partial
 from mdmserver.checkin.gate import Gate, Turned, turned_away
 from mdmserver.clock import Clock
 from mdmserver.commands.model import ItemState, OpenItem, ReportedResult, after_report, next_offer, reason_of
+from mdmserver.commands.ports import Renderer
 from mdmserver.commands.store import CommandStore
 from mdmserver.devices.identity import PresentedIdentity
 from mdmserver.devices.model import EnrollmentRow
@@ -24,9 +25,6 @@ from mdmserver.transaction import Storage, Transaction
 OPEN_WINDOW = 64
 """Open items that are looked at first; the rest is read only when none of these can be handed out."""
 OVERSIZED_RESULTS = 3
-
-Renderer = Callable[[Transaction, OpenItem, Channel, datetime], Awaitable[bytes]]
-"""Makes the bytes of a command for one delivery, such as a profile with a challenge of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,7 +97,7 @@ class DeviceStore(Protocol):
         device: EnrollmentRow,
         presented: PresentedIdentity,
         *,
-        renew_at: datetime | None,
+        renew_at: datetime | None = None,
         at: datetime,
     ) -> None:
         """Make this certificate the device's one active; what was active or in grace before is superseded."""

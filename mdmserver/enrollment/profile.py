@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from certs import PrivateKey
-from mdmserver.checkin.exchange import Renderer
 from mdmserver.commands.model import OpenItem
+from mdmserver.commands.ports import Renderer
 from mdmserver.devices.store import Channel
 from mdmserver.issuance.authorities import Authorities
 from mdmserver.issuance.model import CHALLENGE_BYTES, secret_hash

@@ -39,7 +39,7 @@ class IdentityRows:
         device: EnrollmentRow,
         presented: PresentedIdentity,
         *,
-        renew_at: datetime | None,
+        renew_at: datetime | None = None,
         at: datetime,
     ) -> None:
         """Make this certificate the device's one active; what was active or in grace before is superseded."""

@@ -1,10 +1,14 @@
-"""What devices are answered, in HTTP. Faults have empty bodies, and none is ever a 401: a device may unenroll on it."""
+"""What devices are answered, in HTTP. Faults have empty bodies, and none is ever a 401: a device may unenroll on it.
+
+One 403 has a body: the error document on which a device that is to unenroll removes its enrollment (protocol.md 1.6).
+"""
 
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from certs import CertificateError, CertificateRefused
+from mdmserver.checkin.gate import UnenrollDevice
 from mdmserver.checkin.model import Answer, Reply
 from mdmserver.errors import IdentityRefused, MDMError, TooLarge, Unavailable
 from mdmserver.protocol import ProtocolError
@@ -14,6 +18,11 @@ from mdmserver.web.body import BodyTooSlow
 _SERVER = {"Server": "mdmserver"}
 _PLIST = {"Content-Type": "application/xml; charset=UTF-8", **_SERVER}
 _JSON = {"Content-Type": "application/json", **_SERVER}
+
+_UNENROLL = (
+    b'{"code":"com.apple.unrecognized.device",'
+    b'"description":"This device is not managed here any more.","message":"Management has ended."}'
+)
 
 _STATUSES = {
     Answer.EMPTY: 200,
@@ -34,6 +43,7 @@ class Refusal:
     status: int
     code: str
     headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
 
 def response_of(reply: Reply) -> web.Response:
@@ -52,13 +62,15 @@ def command_response(body: bytes | None) -> web.Response:
 
 
 def refused(refusal: Refusal) -> web.Response:
-    """The empty response of a refusal."""
-    return web.Response(status=refusal.status, headers={**_SERVER, **refusal.headers})
+    """The response of a refusal, empty but for the one that makes a device unenroll."""
+    return web.Response(status=refusal.status, body=refusal.body or None, headers={**_SERVER, **refusal.headers})
 
 
 def refusal_of(error: Exception) -> Refusal:
     """How an error is answered; what is not in our trees is a 500 that says nothing."""
     match error:
+        case UnenrollDevice():
+            return Refusal(status=403, code=error.code, headers=_JSON, body=_UNENROLL)
         case IdentityRefused() | CertificateRefused():
             return Refusal(status=403, code=error.code)
         case TooLarge():
