@@ -95,7 +95,7 @@ def test_serial_number_that_no_certificate_can_have_is_refused(serial_number: in
 
 
 @pytest.mark.parametrize("wrong", [{"common_name": ""}, {"common_name": "x" * 65}, {"enrollment_id": "x" * 257}])
-def test_profile_that_no_certificate_can_hold_is_refused(wrong: dict[str, str]) -> None:
+def test_profile_that_no_certificate_can_hold_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(CertificateRefused):
         issued(**wrong)
 

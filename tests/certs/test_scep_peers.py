@@ -235,11 +235,9 @@ def responding(*, allow_des: bool = True) -> Iterator[Responder]:
 
 
 def scepclient(directory: Path, responder: Responder, *options: str) -> subprocess.CompletedProcess[bytes]:
+    files = ("-private-key", "key.pem", "-certificate", "client.pem")
     return subprocess.run(
-        [
-            *(program("scepclient"), "-server-url", responder.url, "-challenge", CHALLENGE),
-            *("-private-key", directory / "key.pem", "-certificate", directory / "client.pem", *options),
-        ],
+        [program("scepclient"), "-server-url", responder.url, "-challenge", CHALLENGE, *files, *options],
         cwd=directory,
         capture_output=True,
         timeout=PATIENCE_SECONDS,
