@@ -1,6 +1,7 @@
 """What such servers have got wrong and this one must not (compatibility.md section 7): who may speak for whom."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
@@ -10,13 +11,16 @@ from mdmserver.protocol import (
     EnrollmentType,
     GetBootstrapToken,
     SetBootstrapToken,
+    UserAuthenticate,
     dumps,
     encode_checkin,
     parse_bootstrap_token,
     parse_declarative_endpoint,
+    parse_digest_challenge,
 )
 from tests.journeys.devices import CHECKIN, Device, Reply, signed_by
 from tests.journeys.fixtures import UDID, World
+from tests.journeys.servers import running_server
 
 Say = Callable[[Device], Awaitable[Reply]]
 EVERYTHING_BUT_AUTHENTICATE: dict[str, Say] = {
@@ -208,3 +212,19 @@ async def test_no_answer_to_a_device_is_ever_a_401(world: World) -> None:
 
     assert [reply.status for reply in replies] == [400, 400, 400]
     assert not any(reply.body for reply in replies)
+
+
+async def test_a_network_user_is_declined_unless_zero_digests_are_configured(tmp_path: Path, world: World) -> None:
+    def asks(device: Device, digest_response: str | None = None) -> bytes:
+        return encode_checkin(UserAuthenticate(enrollment_id=device.id, digest_response=digest_response))
+
+    declined = (await world.enrolled()).user("USER-1")
+    other_state = tmp_path / "other"
+    async with running_server(other_state, user_authenticate="zero_digest") as server:
+        user = (await World(server, world.session).enrolled()).user("USER-1")
+        first = await user.send(asks(user), CHECKIN)
+        second = await user.send(asks(user, "anything"), CHECKIN)
+
+    assert (await declined.send(asks(declined), CHECKIN)).status == 410
+    assert (first.status, parse_digest_challenge(first.body)) == (200, "")
+    assert (second.status, second.body) == (200, b"")
