@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asn1crypto import crl as asn1_crl
+from asn1crypto.core import Void
 from cryptography import x509
 
 from certs import (
@@ -162,6 +164,14 @@ def test_ca_of_the_same_name_and_another_key_did_not_issue_it() -> None:
     assert not namesake.has_issued(issued())
 
 
+def test_certificate_by_the_cas_key_under_another_name_is_not_its_own() -> None:
+    renamed = Authority.create(
+        common_name="Renamed", key=CA.private_key, not_before=NOW, not_after=CA.not_after, serial_number=7
+    )
+
+    assert not renamed.has_issued(issued())
+
+
 def refused_authorities() -> Iterable[tuple[str, bytes, bytes]]:
     validity = {"not_before": NOW, "not_after": NOW + timedelta(days=1), "serial_number": 9}
     ec_key, short = generate_ec(), rsa_key("short", 1024)
@@ -231,7 +241,9 @@ def test_crl_says_the_same_to_cryptography() -> None:
     assert crl.is_signature_valid(CA.private_key.public_key())
 
 
-def test_crl_of_nobody_is_a_crl(openssl: Any) -> None:
+def test_crl_of_nobody_lacks_the_list(openssl: Any) -> None:
+    """RFC 5280 §5.1.2.6: absent, not empty."""
     crl = CA.sign_crl([], 1, NOW, NOW + timedelta(days=1))
 
+    assert isinstance(asn1_crl.CertificateList.load(crl)["tbs_cert_list"]["revoked_certificates"], Void)
     assert b"No Revoked Certificates" in openssl("crl", "-inform", "DER", "-noout", "-text", stdin=crl)
