@@ -191,15 +191,18 @@ class CommandService:
         return await self._storage.run(body)
 
     async def clear_queue_of(self, enrollment: EnrollmentRow, *, actor: Actor) -> int:
-        """Cancel all that is open for one enrollment; how many."""
+        """Cancel all that is open for one enrollment; how many. Raises NotFound."""
 
         async def body(tx: Transaction) -> int:
             at = self._clock()
+            target = await self._devices.enrollment(tx, enrollment)
+            if target is None:
+                raise NotFound("there is no such enrollment", code="enrollment_not_found")
             number = await self._commands.withdraw_all(
                 tx, enrollment, ending=ItemState.CANCELLED, reason=f"queue cleared by {actor.name}", at=at
             )
             await self._audit.append(
-                tx, at=at, actor=actor, action="queue.clear", subject=str(enrollment), detail={"items": number}
+                tx, at=at, actor=actor, action="queue.clear", subject=str(target.id), detail={"items": number}
             )
             return number
 

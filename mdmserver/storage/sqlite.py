@@ -68,7 +68,10 @@ class _Work:
 
 
 class SQLiteStorage:
-    """One database file. Open it inside a running event loop, which gets all outcomes; `close` ends its threads."""
+    """One database file. Open it inside a running event loop, which gets all outcomes; `close` ends its threads.
+
+    Raises Unavailable for a file that is no database, OSError for one that cannot be made.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -225,12 +228,24 @@ def _create_private(path: Path) -> None:
 
 
 def _connect(path: Path, *, for_writing: bool) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=10)
+    try:
+        connection = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=10
+        )
+        with contextlib.ExitStack() as undo:
+            undo.callback(connection.close)
+            for pragma in _pragmas(for_writing=for_writing):
+                connection.execute(f"PRAGMA {pragma}")
+            undo.pop_all()
+    except sqlite3.DatabaseError as error:
+        raise Unavailable(f"{path} does not open as a database: {error}", code="storage_unavailable") from error
+    return connection
+
+
+def _pragmas(*, for_writing: bool) -> list[str]:
     pragmas = ["foreign_keys = ON", "temp_store = MEMORY", "cache_size = -16384"]
     if for_writing:
         pragmas += ["journal_mode = WAL", "synchronous = FULL"]
     else:
         pragmas += ["query_only = ON", "wal_autocheckpoint = 0"]
-    for pragma in pragmas:
-        connection.execute(f"PRAGMA {pragma}")
-    return connection
+    return pragmas

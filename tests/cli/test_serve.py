@@ -106,3 +106,13 @@ def test_an_address_in_use_is_one_line(mdmserver: Mdmserver, state: Path) -> Non
     assert result.exit_code == 1
     assert "cannot serve" in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_file_that_is_no_database_is_one_line(mdmserver: Mdmserver, state: Path) -> None:
+    (state / "mdmserver.sqlite").write_bytes(b"this is not a database, whatever its name says" * 100)
+
+    result = mdmserver("serve", "--state", str(state), *FREE_PORTS)
+
+    assert result.exit_code == 1
+    assert "mdmserver.sqlite does not open as a database" in result.output
+    assert "Traceback" not in result.output

@@ -157,6 +157,8 @@ async def test_a_queue_can_be_cleared_and_other_queues_stay(fleet: Fleet, device
 
     assert await fleet.idle(device) is None
     assert await fleet.idle(user) == "C1"
+    [*_, record] = (await fleet.services.audit.records(cursor=None, limit=100)).items
+    assert (record.action, record.subject) == ("queue.clear", str(device))
 
 
 async def test_a_new_life_clears_the_queues_of_the_device_and_its_users(fleet: Fleet, device: EnrollmentID) -> None:

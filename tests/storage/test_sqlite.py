@@ -159,3 +159,10 @@ async def test_commits_are_durable_and_foreign_keys_hold(sqlite: SQLiteStorage) 
         return [row[0] for row in rows if row is not None]
 
     assert await sqlite.run(settings) == ["wal", 2, 1]
+
+
+async def test_a_file_that_is_no_database_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "test.sqlite").write_bytes(b"this is not a database, whatever its name says" * 100)
+
+    with pytest.raises(Unavailable, match=r"test\.sqlite does not open as a database"):
+        SQLiteStorage(tmp_path / "test.sqlite")
