@@ -64,7 +64,7 @@ def test_commands_of_the_readme_work_in_the_order_in_which_they_are_printed(
 
 
 def test_configuration_table_names_every_key() -> None:
-    documented = set(re.findall(r"`([a-z_]+(?:\.[a-z_]+)?)`", README.partition("## Configuration")[2]))
+    documented = set(re.findall(r"`([a-z_]+(?:\.[a-z0-9_]+)?)`", README.partition("## Configuration")[2]))
     sections = {field.name: field.type for field in msgspec.structs.fields(config.Config) if field.name != "device_ca"}
 
     keys = {f"{name}.{field.name}" for name, section in sections.items() for field in msgspec.structs.fields(section)}
