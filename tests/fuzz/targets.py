@@ -12,10 +12,13 @@ import msgspec
 
 from certs import (
     CertificateError,
+    decode_get_message,
     format_certificate_header,
     load_device_certificate,
     load_pem_certificates,
     parse_certificate_header,
+    parse_csr,
+    parse_request,
     parse_signed_data,
     verify_device_signature,
 )
@@ -40,7 +43,7 @@ from mdmserver.web.api.plist_json import from_json, masked, to_json
 from mdmserver.web.api.sending import NewCommand
 from mdmserver.web.endpoint import decode_json
 from mdmserver.web.errors import known
-from tests.fuzz import seeds
+from tests.fuzz import scep_seeds, seeds
 
 Errors = tuple[type[Exception], ...]
 
@@ -120,6 +123,18 @@ def device_trust(data: bytes) -> None:
     seeds.certificates().get(data)
 
 
+def csr(data: bytes) -> None:
+    assert parse_csr(data).public_key is not None
+
+
+def scep(data: bytes) -> None:
+    parse_request(data, [scep_seeds.authority()])
+
+
+def scep_get(data: bytes) -> None:
+    decode_get_message(data.decode("latin-1"))
+
+
 def pem_certificates(data: bytes) -> None:
     for der in load_pem_certificates(data):
         load_device_certificate(der)
@@ -188,6 +203,9 @@ TARGETS = {
     "certificate_header": Target(run=certificate_header, raises=(CertificateError,), seeds=seeds.certificate_headers),
     "device_certificate": Target(run=device_certificate, raises=(CertificateError,), seeds=seeds.device_certificates),
     "device_trust": Target(run=device_trust, raises=(CertificateError,), seeds=seeds.device_certificates),
+    "csr": Target(run=csr, raises=(CertificateError,), seeds=scep_seeds.csrs),
+    "scep": Target(run=scep, raises=(CertificateError,), seeds=scep_seeds.messages),
+    "scep_get": Target(run=scep_get, raises=(CertificateError,), seeds=scep_seeds.get_messages),
     "pem_certificates": Target(run=pem_certificates, raises=(CertificateError,), seeds=seeds.pem_files),
     "api_json": Target(run=api_json, raises=(), seeds=seeds.api_bodies),
     "api_command": Target(run=api_command, raises=(), seeds=seeds.api_bodies, on_the_loop=False),

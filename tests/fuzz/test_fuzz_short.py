@@ -9,7 +9,8 @@ from tests.fuzz.runs import fuzz, has_fuzzer
 from tests.fuzz.targets import TARGETS, Target
 
 MUTATIONS = 1_000
-SECONDS = 1
+GUIDED_RUNS = 5_000
+SECONDS = 2
 every_target = pytest.mark.parametrize("name", TARGETS)
 
 
@@ -22,7 +23,7 @@ def test_mutated_input_ends_in_nothing_but_the_packages_own_errors(name: str) ->
 if has_fuzzer():
 
     def test_guided_fuzzing_finds_nothing(tmp_path: Path) -> None:
-        run = fuzz(TARGETS, tmp_path, f"-max_total_time={SECONDS}", "-seed=20260101")
+        run = fuzz(TARGETS, tmp_path, f"-runs={GUIDED_RUNS}", f"-max_total_time={SECONDS}", "-seed=20260101")
 
         assert not run.artefacts, run.output[-8000:]
         assert run.finished == len(TARGETS), run.output[-8000:]
