@@ -64,8 +64,9 @@ def _command_of(request: CommandRequest, new_uuid: Callable[[], str]) -> tuple[C
             command = parse_command(request.plist)
             return command, command.body
         if request.payload is not None and request.plist is None:
-            without_uuid = build_command(CommandUUID("content"), request.payload).body
-            return build_command(CommandUUID(new_uuid()), request.payload), without_uuid
+            command = build_command(CommandUUID(new_uuid()), request.payload)
+            # The same payload again gets another CommandUUID, and is still the same content.
+            return command, command.body.replace(command.uuid.encode(), b"", 1)
     except ProtocolError as error:
         raise Invalid(f"the command cannot be sent: {error}", code="invalid_command") from error
     raise Invalid("give either a whole plist or a Command dictionary", code="invalid_command")
