@@ -73,20 +73,29 @@ class QueueMachine(RuleBasedStateMachine):
     def is_there(self, channel: EnrollmentID) -> bool:
         return self.is_enrolled if channel == DEVICE else self.is_enrolled and self.is_logged_in
 
-    @rule(what=st.sampled_from(["enroll", "log in", "log in", "user leaves", "device leaves", "restart", "crash"]))
+    @rule(what=st.sampled_from(["a new life", "the device leaves", "the user leaves", "restart", "crash"]))
     def something_rare(self, what: str) -> None:
         match what:
-            case "enroll":
+            case "a new life":
                 self.enroll()
+            case "the device leaves":
+                self.check_out(DEVICE)
+                self.every_item_is_where_the_model_has_it_and_what_is_final_stays()
+                self.report(DEVICE, Status.IDLE, None, reply_is_lost=False)
+                self.enroll()
+            case "the user leaves":
+                self.check_out(USER)
+                self.report(USER, Status.IDLE, None, reply_is_lost=False)
             case "restart":
                 self.run(self.opened.__aexit__(None, None, None))
                 self._open()
             case "crash":
                 self.crash()
-            case "log in" if self.is_enrolled:
-                self.log_in()
-            case "user leaves" | "device leaves" if self.is_enrolled:
-                self.check_out(USER if what == "user leaves" else DEVICE)
+
+    @precondition(lambda self: not self.is_logged_in)
+    @rule()
+    def the_user_comes_back(self) -> None:
+        self.log_in()
 
     def enroll(self) -> None:
         """A new life: with the certificate as before, or after a check-out, which revoked it, with the next one."""
@@ -119,11 +128,11 @@ class QueueMachine(RuleBasedStateMachine):
         self._open()
 
     @rule(
-        channels=st.sampled_from([(DEVICE,), (DEVICE,), (DEVICE, USER)]),
+        channels=st.sampled_from([(DEVICE,), (DEVICE, USER)]),
         number=st.integers(min_value=1, max_value=3),
         priority=st.sampled_from([0, 0, 1, -1]),
-        held_back=st.sampled_from([None, None, HALF_AN_HOUR]),
-        lives_for=st.sampled_from([None, HALF_AN_HOUR, 2 * HALF_AN_HOUR]),
+        held_back=st.sampled_from([None, None, None, HALF_AN_HOUR]),
+        lives_for=st.sampled_from([None, None, HALF_AN_HOUR, 2 * HALF_AN_HOUR]),
     )
     def enqueue(
         self,
@@ -187,16 +196,12 @@ class QueueMachine(RuleBasedStateMachine):
         self.report(channel, status, f"C{number}", reply_is_lost=False)
 
     @precondition(lambda self: self.number)
-    @rule(number=st.integers(min_value=1, max_value=30))
-    def cancel(self, number: int) -> None:
-        uuid = f"C{1 + number % self.number}"
-        known = [channel for channel, queue in self.queues.items() if uuid in queue.items]
-        if not known:
-            return
-
-        cancelled = self.run(self.fleet.cancel(uuid))
-
-        assert cancelled == sum(self.queues[channel].cancel(uuid) for channel in known)
+    @rule(channel=CHANNELS, number=st.integers(min_value=1, max_value=30), is_out=st.booleans())
+    def cancel(self, channel: EnrollmentID, number: int, is_out: bool) -> None:
+        uuid = (self.held[channel] if is_out else None) or f"C{1 + number % self.number}"
+        known = [queue for queue in self.queues.values() if uuid in queue.items]
+        if known:
+            assert self.run(self.fleet.cancel(uuid)) == sum(queue.cancel(uuid) for queue in known)
 
     @precondition(lambda self: self.number)
     @rule(number=st.integers(min_value=1, max_value=30), channel=CHANNELS)
