@@ -179,11 +179,15 @@ class QueueMachine(RuleBasedStateMachine):
             if (uuid := self.held[channel]) is not None:
                 self.report(channel, status, uuid, reply_is_lost=last_reply_is_lost and place == len(answers))
 
-    @rule(channel=CHANNELS, status=ANSWERS)
-    def answer_what_is_held(self, channel: EnrollmentID, status: Status) -> None:
+    @rule(channel=CHANNELS, status=ANSWERS, is_cancelled_before=st.booleans())
+    def answer_what_is_held(self, channel: EnrollmentID, status: Status, is_cancelled_before: bool) -> None:
         """The answer to a command from an earlier conversation, whatever became of it since."""
-        if (uuid := self.held[channel]) is not None:
-            self.report(channel, status, uuid, reply_is_lost=False)
+        uuid = self.held[channel]
+        if uuid is None:
+            return
+        if is_cancelled_before:
+            self._cancel(uuid)
+        self.report(channel, status, uuid, reply_is_lost=False)
 
     @rule(channel=CHANNELS, times=st.integers(min_value=1, max_value=7))
     def replies_are_lost(self, channel: EnrollmentID, times: int) -> None:
@@ -196,9 +200,11 @@ class QueueMachine(RuleBasedStateMachine):
         self.report(channel, status, f"C{number}", reply_is_lost=False)
 
     @precondition(lambda self: self.number)
-    @rule(channel=CHANNELS, number=st.integers(min_value=1, max_value=30), is_out=st.booleans())
-    def cancel(self, channel: EnrollmentID, number: int, is_out: bool) -> None:
-        uuid = (self.held[channel] if is_out else None) or f"C{1 + number % self.number}"
+    @rule(number=st.integers(min_value=1, max_value=30))
+    def cancel(self, number: int) -> None:
+        self._cancel(f"C{1 + number % self.number}")
+
+    def _cancel(self, uuid: str) -> None:
         known = [queue for queue in self.queues.values() if uuid in queue.items]
         if known:
             assert self.run(self.fleet.cancel(uuid)) == sum(queue.cancel(uuid) for queue in known)
