@@ -1,7 +1,7 @@
 """Re-writes DER as the BER of Apple's clients, for the simulator: what they send is the same, only looser.
 
 Lengths are indefinite from the outside down to where the signer and the recipients begin; long contents come in
-pieces. What a signature covers byte by byte stays as it is.
+pieces, one or many. What a signature covers byte by byte stays as it is.
 """
 
 from certs import der
@@ -27,7 +27,9 @@ def _loosened(reader: Reader, element: Element) -> bytes:
         parts = (_loosened(reader, child) for child in reader.children(element))
         return bytes((element.tag, _INDEFINITE)) + b"".join(parts) + _END
     if element.tag in (OCTET_STRING, _IMPLICIT_0) and element.content_end - element.content > PIECE_OCTETS:
-        return bytes((element.tag | CONSTRUCTED, _INDEFINITE)) + _pieces(reader.content(element)) + _END
+        # What is signed comes as one piece: servers that devices use read no more of it than the first.
+        pieces = reader.raw(element) if element.tag == OCTET_STRING else _pieces(reader.content(element))
+        return bytes((element.tag | CONSTRUCTED, _INDEFINITE)) + pieces + _END
     return reader.raw(element)
 
 

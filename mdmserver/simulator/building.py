@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from mdmserver.simulator.applicant import Applicant
 from mdmserver.simulator.device import Habits, SimulatedDevice
 from mdmserver.simulator.facts import DeviceFacts, Platform, draw_facts
 from mdmserver.simulator.identity import Identity, IdentityIssuer
@@ -17,6 +18,8 @@ class DeviceBuilder:
     seed: int
     tally: Tally
     habits: Habits
+    applicant: Applicant | None = None
+    invitation: str | None = None
 
     def draw(
         self,
@@ -24,23 +27,25 @@ class DeviceBuilder:
         *,
         platforms: Sequence[Platform],
         topic: str,
-        issuer: IdentityIssuer,
+        issuer: IdentityIssuer | None = None,
         made: Callable[[], None] = lambda: None,
     ) -> list[SimulatedDevice]:
-        """The devices with these numbers; `made` is called for each."""
+        """The devices with these numbers; `made` is called for each. Without an issuer they need the invitation."""
         devices = []
         for number in numbers:
             random = Random(f"{self.seed}/facts/{number}")  # noqa: S311 — chance, not secrets
             facts = draw_facts(platforms[number % len(platforms)], random)
-            devices.append(self.build(facts, issuer.issue(facts.udid), topic))
+            devices.append(self.build(facts, issuer.issue(facts.udid) if issuer else None, topic))
             made()
         return devices
 
-    def build(self, facts: DeviceFacts, identity: Identity, topic: str) -> SimulatedDevice:
-        """The device with these facts, as it is before it enrolls."""
+    def build(self, facts: DeviceFacts, identity: Identity | None, topic: str) -> SimulatedDevice:
+        """The device with these facts, as it is before it enrolls; with the invitation if there is one."""
         return SimulatedDevice(
             facts=facts,
             identity=identity,
+            applicant=self.applicant,
+            invitation=self.invitation,
             topic=topic,
             random=Random(f"{self.seed}/behaviour/{facts.udid}"),  # noqa: S311 — chance, not secrets
             observer=self.tally,

@@ -20,6 +20,7 @@ from mdmserver.simulator.condition import Condition
 from mdmserver.simulator.errors import CommandUnreadable
 from mdmserver.simulator.facts import DeviceFacts, Platform, draw_uuid
 from mdmserver.simulator.installed import Installed
+from mdmserver.simulator.management import Management
 from mdmserver.simulator.task import FORMAT_ERROR, Answer, Task
 
 
@@ -31,6 +32,15 @@ class Result:
     request_type: str
     status: Status
     body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """A command whose result waits until the device has a new certificate by this enrollment profile."""
+
+    uuid: CommandUUID
+    request_type: str
+    management: Management
 
 
 class Channel:
@@ -53,16 +63,26 @@ class Channel:
         self.unsent: Result | None = None
         self.executed: dict[CommandUUID, Status] = {}
         self.executions: Counter[CommandUUID] = Counter()
+        self.certificate_der = certificate_der
+        self.management: Management | None = None
         self._facts = facts
-        self._certificate_der = certificate_der
         self._has_many_applications = has_many_applications
         self._random = random
 
-    def execute(self, body: bytes, condition: Condition) -> Result:
-        """Carry out the command in a server's answer and keep its result as `unsent`. Raises CommandUnreadable."""
+    def execute(self, body: bytes, condition: Condition) -> Result | Renewal:
+        """Carry out the command in a server's answer and keep its result as `unsent`. Raises CommandUnreadable.
+
+        A renewal is left to the caller, who ends it with `finish`.
+        """
         uuid, command = _command_in(body)
         request_type = str(command.get("RequestType", ""))
         said = self._answer(command, request_type, condition)
+        if said.renewal is not None:
+            return Renewal(uuid=uuid, request_type=request_type, management=said.renewal)
+        return self.finish(uuid, request_type, said)
+
+    def finish(self, uuid: CommandUUID, request_type: str, said: Answer) -> Result:
+        """Keep this answer to a command as `unsent`."""
         if said.status is not Status.NOT_NOW:
             self.executed[uuid] = said.status
             self.executions[uuid] += 1
@@ -82,8 +102,9 @@ class Channel:
             Task(
                 command=command,
                 facts=self._facts,
-                certificate_der=self._certificate_der,
+                certificate_der=self.certificate_der,
                 installed=self.installed,
+                management=self.management,
                 is_user_channel=is_user_channel,
                 has_many_applications=self._has_many_applications,
                 random=self._random,

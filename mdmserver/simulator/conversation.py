@@ -1,6 +1,5 @@
 """HTTP as devices speak it: one connection, opened when a device is woken, used for message after message, closed."""
 
-import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -8,7 +7,8 @@ from enum import Enum, StrEnum, auto
 
 import aiohttp
 
-from mdmserver.simulator.errors import ReplyLost, ServerUnreachable
+from mdmserver.simulator.errors import ReplyLost
+from mdmserver.simulator.faults import network_faults
 from mdmserver.simulator.proof import Prover
 
 
@@ -88,7 +88,7 @@ class Conversation:
             **self._prover.headers(body, repeats=repeats),
         }
         url = self._server.url(endpoint)
-        try:
+        with network_faults(url):
             if loss is Loss.WHEN_SENT:
                 await self._send_and_drop(url, body, headers)
                 raise ReplyLost
@@ -100,10 +100,6 @@ class Conversation:
                 reply = Reply(status=response.status, body=await response.read())
             self._took(time.perf_counter() - began)
             return reply
-        except TimeoutError as error:
-            raise ServerUnreachable(f"no answer from {url} in time", reason="timeout") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise ServerUnreachable(f"{url}: {error}", reason=_reason(error)) from error
 
     async def _send_and_drop(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
         is_sent = False
@@ -123,13 +119,3 @@ class Conversation:
 
 class _Dropped(Exception):
     """Ends a request after its body, and its connection with it."""
-
-
-def _reason(error: Exception) -> str:
-    match error:
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError() | ssl.SSLError():
-            return "tls"
-        case aiohttp.ClientConnectorError() | ConnectionRefusedError():
-            return "no connection"
-        case _:
-            return "connection lost"

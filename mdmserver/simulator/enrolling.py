@@ -24,7 +24,7 @@ def authenticate(channel: Channel, facts: DeviceFacts, topic: str) -> Authentica
     )
 
 
-def token_update(channel: Channel, facts: DeviceFacts, topic: str, *, unlock_token: bytes) -> TokenUpdate:
+def token_update(channel: Channel, facts: DeviceFacts, topic: str, *, unlock_token: bytes | None) -> TokenUpdate:
     """How to wake the device's channel; `unlock_token` is sent by the platforms that have one."""
     return TokenUpdate(
         enrollment_id=channel.enrollment_id,

@@ -10,7 +10,7 @@ from random import Random
 
 from mdmserver.simulator.condition import Condition
 from mdmserver.simulator.device import SimulatedDevice
-from mdmserver.simulator.errors import CommandUnreadable, ServerRefused, ServerUnreachable
+from mdmserver.simulator.errors import CommandUnreadable, EnrollmentRefused, ServerRefused, ServerUnreachable
 from mdmserver.simulator.facts import Platform
 from mdmserver.simulator.measures import Tally
 from mdmserver.simulator.transport import Transport
@@ -44,7 +44,8 @@ class Fleet:
     async def enroll(self, stop: asyncio.Event, enrolled: Callable[[], None] = lambda: None) -> None:
         """Enroll the devices that are not; `enrolled` is called for each. Ends early when `stop` is set.
 
-        The first device goes alone and raises ServerRefused or ServerUnreachable; of the others this is counted.
+        The first device goes alone and raises EnrollmentRefused, ServerRefused or ServerUnreachable; of the others
+        this is counted.
         """
         waiting = [device for device in self.devices if not device.is_enrolled]
         if waiting:
@@ -78,7 +79,7 @@ class Fleet:
                 return
             try:
                 await self._enroll(device, enrolled)
-            except (ServerRefused, ServerUnreachable) as error:
+            except (EnrollmentRefused, ServerRefused, ServerUnreachable) as error:
                 self._count(error)
 
     async def _enroll(self, device: SimulatedDevice, enrolled: Callable[[], None]) -> None:
@@ -102,11 +103,11 @@ class Fleet:
         is_in_power_nap = is_locked and platform is Platform.MAC and self._random.random() < 0.5
         return Condition(is_locked=is_locked, is_in_power_nap=is_in_power_nap)
 
-    def _count(self, error: ServerRefused | ServerUnreachable | CommandUnreadable) -> None:
+    def _count(self, error: EnrollmentRefused | ServerRefused | ServerUnreachable | CommandUnreadable) -> None:
         match error:
             case ServerRefused():
                 self._tally.errors[f"status {error.status}"] += 1
-            case ServerUnreachable():
+            case ServerUnreachable() | EnrollmentRefused():
                 self._tally.errors[error.reason] += 1
             case CommandUnreadable():
                 self._tally.errors["unreadable command"] += 1

@@ -6,20 +6,23 @@ Commands already executed and what was installed are not kept. The file holds pr
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import msgspec
 
 from certs import CertificateError, PrivateKey, dump_private_key, load_private_key
-from mdmserver.protocol import CommandUUID, Status
+from mdmserver.protocol import CommandUUID, ProtocolError, Status, dumps, loads
 from mdmserver.simulator.channel import Channel, Result
 from mdmserver.simulator.device import SimulatedDevice
-from mdmserver.simulator.errors import FleetFileInvalid
+from mdmserver.simulator.errors import FleetFileInvalid, ProfileRefused
 from mdmserver.simulator.facts import DeviceFacts
 from mdmserver.simulator.identity import Identity
+from mdmserver.simulator.management import Management, management_of
 
 VERSION = 1
-MakeDevice = Callable[[DeviceFacts, Identity, str], SimulatedDevice]
+MakeDevice = Callable[[DeviceFacts, Identity | None, str], SimulatedDevice]
 """Makes a device from its facts, its identity and its topic."""
+_Value = TypeVar("_Value", str, bytes)
 
 
 class _Unsent(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,8 +41,10 @@ class _Channel(msgspec.Struct, frozen=True, kw_only=True):
 class _Device(msgspec.Struct, frozen=True, kw_only=True):
     facts: DeviceFacts
     topic: str
-    certificate: bytes
-    key: int
+    certificate: bytes | None
+    key: int | None
+    profile: int | None = None
+    owes_check_in: bool = False
     is_enrolled: bool
     channels: tuple[_Channel, ...]
 
@@ -47,23 +52,17 @@ class _Device(msgspec.Struct, frozen=True, kw_only=True):
 class _File(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     keys: tuple[str, ...]
+    profiles: tuple[bytes, ...] = ()
+    """Enrollment profiles without their challenges: most devices have the same one."""
     devices: tuple[_Device, ...]
 
 
 def save_fleet(path: Path, devices: Sequence[SimulatedDevice]) -> None:
     """Write the devices, replacing the file in one step."""
-    numbers: dict[int, int] = {}
-    keys: list[str] = []
-    for device in devices:
-        key = device.identity.key
-        if id(key) not in numbers:
-            numbers[id(key)] = len(keys)
-            keys.append(dump_private_key(key).decode("ascii"))
-    kept = _File(
-        version=VERSION,
-        keys=tuple(keys),
-        devices=tuple(_kept(device, numbers[id(device.identity.key)]) for device in devices),
-    )
+    keys: _Shared[str] = _Shared()
+    profiles: _Shared[bytes] = _Shared()
+    kept_devices = tuple(_kept(device, keys, profiles) for device in devices)
+    kept = _File(version=VERSION, keys=tuple(keys.numbers), profiles=tuple(profiles.numbers), devices=kept_devices)
     unfinished = path.with_name(f"{path.name}.new")
     unfinished.unlink(missing_ok=True)
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -80,17 +79,32 @@ def load_fleet(path: Path, make: MakeDevice) -> list[SimulatedDevice]:
         keys = [load_private_key(pem.encode("ascii")) for pem in kept.keys]
         if kept.version != VERSION:
             raise FleetFileInvalid(f"{path} is of version {kept.version}; this simulator reads version {VERSION}")
-        return [_device(device, keys[device.key], make) for device in kept.devices]
-    except (OSError, ValueError, IndexError, CertificateError) as error:
+        managements = [management_of(loads(profile)) for profile in kept.profiles]
+        return [_device(device, keys, managements, make) for device in kept.devices]
+    except (OSError, ValueError, IndexError, CertificateError, ProtocolError, ProfileRefused) as error:
         raise FleetFileInvalid(f"{path} is no fleet file: {error}") from error
 
 
-def _kept(device: SimulatedDevice, key: int) -> _Device:
+class _Shared(Generic[_Value]):
+    """Values that several devices have, each kept once under a number."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[_Value, int] = {}
+
+    def number(self, value: _Value) -> int:
+        """The number of this value."""
+        return self.numbers.setdefault(value, len(self.numbers))
+
+
+def _kept(device: SimulatedDevice, keys: _Shared[str], profiles: _Shared[bytes]) -> _Device:
+    identity, management = device.identity, device.management
     return _Device(
         facts=device.facts,
         topic=device.topic,
-        certificate=device.identity.certificate_der,
-        key=key,
+        certificate=None if identity is None else identity.certificate_der,
+        key=None if identity is None else keys.number(dump_private_key(identity.key).decode("ascii")),
+        profile=None if management is None else profiles.number(dumps(management.profile)),
+        owes_check_in=device.owes_check_in,
         is_enrolled=device.is_enrolled,
         channels=tuple(_kept_channel(channel) for channel in device.channels),
     )
@@ -107,9 +121,16 @@ def _kept_channel(channel: Channel) -> _Channel:
     )
 
 
-def _device(kept: _Device, key: PrivateKey, make: MakeDevice) -> SimulatedDevice:
-    device = make(kept.facts, Identity(certificate_der=kept.certificate, key=key), kept.topic)
-    device.is_enrolled = kept.is_enrolled
+def _device(
+    kept: _Device, keys: Sequence[PrivateKey], managements: Sequence[Management], make: MakeDevice
+) -> SimulatedDevice:
+    identity = None
+    if kept.certificate is not None and kept.key is not None:
+        identity = Identity(certificate_der=kept.certificate, key=keys[kept.key])
+    device = make(kept.facts, identity, kept.topic)
+    if identity is not None and kept.profile is not None:
+        device.take_over(identity, managements[kept.profile])
+    device.is_enrolled, device.owes_check_in = kept.is_enrolled, kept.owes_check_in
     for channel, was in zip(device.channels, kept.channels, strict=True):
         channel.push_token, channel.push_magic = was.push_token, was.push_magic
         if was.unsent is not None:

@@ -1,12 +1,16 @@
-"""The certificates of simulated devices, issued by a CA that the server trusts. Sending them is `proof`.
+"""The keys of simulated devices, and certificates by a CA that the server trusts. Sending them is `proof`, SCEP `scep`.
 
 Making an RSA key takes tens of milliseconds, so that devices may share a few keys; certificates are always their own.
 """
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import cycle
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from certs import PrivateKey, generate_ec, generate_rsa, issue_device_certificate
 from mdmserver.clock import Clock
@@ -69,3 +73,24 @@ def own_keys(make: MakeKey) -> Iterator[PrivateKey]:
     """A new key each time."""
     while True:
         yield make()
+
+
+class RSAKeys:
+    """RSA keys of the sizes that profiles ask for: `shared` of each size over and over, or each time a new one."""
+
+    def __init__(self, *, shared: int | None, make: Callable[[int], RSAPrivateKey] = generate_rsa) -> None:
+        self._shared = shared
+        self._make = make
+        self._made: defaultdict[int, list[RSAPrivateKey]] = defaultdict(list)
+        self._taken = 0
+
+    async def take(self, bits: int) -> RSAPrivateKey:
+        """A key of this size, made in a thread where it has to be made."""
+        if self._shared is None:
+            return await asyncio.to_thread(self._make, bits)
+        made = self._made[bits]
+        if len(made) < self._shared:
+            made.append(await asyncio.to_thread(self._make, bits))
+            return made[-1]
+        self._taken += 1
+        return made[self._taken % len(made)]

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from certs import CertificateError, parse_signed_data
+from certs import CertificateError
 from mdmserver.protocol import ProtocolError, loads
+from profiles import read_signed_profile
 
 _DER_SEQUENCE = b"\x30"
 _LARGE_LIST_APPLICATIONS = 300  # about 130 kB of plist
@@ -25,21 +26,26 @@ class Installed:
     applications: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
     provisioning_profiles: list[bytes] = field(default_factory=list)
 
-    def install_profile(self, payload: bytes) -> None:
-        """Install or replace, by PayloadIdentifier. Raises ProfileUnreadable."""
-        try:
-            content = parse_signed_data(payload).content if payload.startswith(_DER_SEQUENCE) else payload
-            profile = loads(content or b"")
-        except (CertificateError, ProtocolError) as error:
-            raise ProfileUnreadable(str(error)) from error
-        identifier = profile.get("PayloadIdentifier")
-        if not isinstance(identifier, str) or not identifier:
-            raise ProfileUnreadable("no PayloadIdentifier")
-        self.profiles[identifier] = profile
+    def install_profile(self, profile: Mapping[str, Any]) -> None:
+        """Install or replace, by PayloadIdentifier."""
+        self.profiles[profile["PayloadIdentifier"]] = profile
 
     def profile_list(self) -> list[dict[str, Any]]:
         """The items of a ProfileList answer."""
         return [_profile_item(identifier, profile) for identifier, profile in self.profiles.items()]
+
+
+def read_profile(payload: bytes) -> Mapping[str, Any]:
+    """The plist of a profile, plain or signed, that has an identifier. Raises ProfileUnreadable."""
+    try:
+        content = read_signed_profile(payload)[0] if payload.startswith(_DER_SEQUENCE) else payload
+        profile = loads(content)
+    except (CertificateError, ProtocolError) as error:
+        raise ProfileUnreadable(str(error)) from error
+    identifier = profile.get("PayloadIdentifier")
+    if not isinstance(identifier, str) or not identifier:
+        raise ProfileUnreadable("no PayloadIdentifier")
+    return profile
 
 
 def application_list(random: Random, *, large: bool) -> list[dict[str, Any]]:

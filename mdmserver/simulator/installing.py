@@ -4,18 +4,30 @@ from collections.abc import Mapping
 from typing import Any
 
 from mdmserver.protocol import ErrorItem
-from mdmserver.simulator.installed import ProfileUnreadable
-from mdmserver.simulator.task import DONE, Answer, Task, error
+from mdmserver.simulator.errors import ProfileRefused
+from mdmserver.simulator.installed import ProfileUnreadable, read_profile
+from mdmserver.simulator.management import brings_management, check_renewal, management_of
+from mdmserver.simulator.task import DONE, Answer, Task, error, installation_failed
 
 
 def install_profile(task: Task) -> Answer:
-    """Install or replace a profile, plain or signed."""
+    """Install or replace a profile, plain or signed; the device's own enrollment profile asks for a renewal."""
     try:
-        task.installed.install_profile(task.command["Payload"])
+        profile = read_profile(task.command["Payload"])
+        if brings_management(profile):
+            update = management_of(profile)
+            check_renewal(task.management, update)
+            return Answer(renewal=update)
     except ProfileUnreadable as unreadable:
-        cause = ErrorItem(code=1000, domain="MCProfileErrorDomain", localized_description=str(unreadable))
-        return error("MCInstallationErrorDomain", 4001, "Profile Installation Failed", cause)
+        return _not_installed("MCProfileErrorDomain", 1000, unreadable)
+    except ProfileRefused as refused:
+        return _not_installed("MCMDMErrorDomain", 12000, refused)
+    task.installed.install_profile(profile)
     return DONE
+
+
+def _not_installed(domain: str, code: int, why: Exception) -> Answer:
+    return installation_failed(ErrorItem(code=code, domain=domain, localized_description=str(why)))
 
 
 def remove_profile(task: Task) -> Answer:

@@ -4,6 +4,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 
 from mdmserver.protocol import Status
+from mdmserver.simulator.renewing import Mishap
 
 KEPT_TIMES = 100_000
 
@@ -18,6 +19,8 @@ class Summary:
     requests: int
     commands: dict[str, int]
     lost_replies: int
+    renewals: int
+    mishaps: dict[str, int]
     errors: dict[str, int]
     p50_milliseconds: float | None
     p99_milliseconds: float | None
@@ -36,6 +39,8 @@ class Tally:
         self.enrolled = 0
         self.connects = 0
         self.lost_replies = 0
+        self.renewals = 0
+        self.mishaps: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.commands: Counter[Status] = Counter()
         self._requests = 0
@@ -48,6 +53,14 @@ class Tally:
     def lost_reply(self) -> None:
         """A reply was lost on purpose."""
         self.lost_replies += 1
+
+    def renewed(self) -> None:
+        """A device checked in with a new identity."""
+        self.renewals += 1
+
+    def mishap(self, mishap: Mishap) -> None:
+        """Something goes wrong in a renewal on purpose."""
+        self.mishaps[mishap.value] += 1
 
     def took(self, seconds: float) -> None:
         """A request was answered after so long."""
@@ -64,6 +77,8 @@ class Tally:
             requests=self._requests,
             commands={status.value: count for status, count in sorted(self.commands.items())},
             lost_replies=self.lost_replies,
+            renewals=self.renewals,
+            mishaps=dict(sorted(self.mishaps.items())),
             errors=dict(sorted(self.errors.items())),
             p50_milliseconds=_milliseconds(times, 0.50),
             p99_milliseconds=_milliseconds(times, 0.99),

@@ -8,6 +8,7 @@ from typing import Any
 from mdmserver.protocol import ErrorItem, Status
 from mdmserver.simulator.facts import DeviceFacts
 from mdmserver.simulator.installed import Installed
+from mdmserver.simulator.management import Management
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +18,8 @@ class Answer:
     status: Status = Status.ACKNOWLEDGED
     response: Mapping[str, Any] = field(default_factory=dict)
     error_chain: tuple[ErrorItem, ...] = ()
+    renewal: Management | None = None
+    """The device's own enrollment profile again: this is the answer once the device has its new certificate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,7 @@ class Task:
     facts: DeviceFacts
     certificate_der: bytes
     installed: Installed
+    management: Management | None
     is_user_channel: bool
     has_many_applications: bool
     random: Random
@@ -39,6 +43,13 @@ class Task:
 
 FORMAT_ERROR = Answer(status=Status.COMMAND_FORMAT_ERROR)
 DONE = Answer()
+
+_REFUSED = ("MCInstallationErrorDomain", 4001, "Profile Installation Failed")
+
+
+def installation_failed(cause: ErrorItem) -> Answer:
+    """The Error with which every profile that cannot be installed is answered."""
+    return error(*_REFUSED, cause)
 
 
 def error(domain: str, code: int, text: str, *underlying: ErrorItem) -> Answer:
