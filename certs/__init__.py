@@ -43,7 +43,7 @@ from certs.keys import (
     load_private_key,
     load_public_key,
 )
-from certs.policy import CertificateProfile, KeyPolicy, enrollment_id_of
+from certs.policy import CertificateProfile, KeyPolicy, enrollment_id_of, server_names_of
 from certs.scep import SCEPRequest, parse_request
 from certs.scep_client import SCEPReply, build_request, create_signer_certificate, issuer_and_subject, parse_reply
 from certs.scep_http import (
@@ -125,6 +125,7 @@ __all__ = [
     "parse_request",
     "parse_signed_data",
     "seal_envelope",
+    "server_names_of",
     "sign_device_message",
     "verify_device_signature",
     "verify_device_signature_of_digest",

@@ -5,6 +5,7 @@ From a request only the public key is taken; all else stands here (security.md S
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -13,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from certs.certificate_fields import read_certificate
-from certs.errors import CertificateRefused
+from certs.certificate_writer import load_certificate
+from certs.errors import CertificateRefused, MalformedDER
 from certs.keys import PublicKey
 from certs.names import USER_ID, name_attributes
 
@@ -52,6 +54,7 @@ class CertificateProfile:
 
     `enrollment_id` stands in the subject as UID, so that a restored database recognises certificates issued
     after its backup; `enrollment_id_of` reads it. `backdate` is for devices whose clocks are behind.
+    `server_names` are host names and addresses, for a server's certificate.
     """
 
     common_name: str
@@ -59,6 +62,7 @@ class CertificateProfile:
     lifetime: timedelta = timedelta(days=365)
     backdate: timedelta = timedelta(hours=1)
     extended_key_usages: tuple[str, ...] = (ExtendedKeyUsageOID.CLIENT_AUTH.dotted_string,)
+    server_names: tuple[str, ...] = ()
 
     def not_before(self, at: datetime) -> datetime:
         """From when a certificate issued at this time is valid."""
@@ -84,7 +88,20 @@ class CertificateProfile:
             (x509.BasicConstraints(ca=False, path_length=None), True),
             (_client_key_usage(is_rsa=isinstance(public_key, RSAPublicKey)), True),
             *(((x509.ExtendedKeyUsage(usages), False),) if usages else ()),
+            *(((_alternative_names(self.server_names), False),) if self.server_names else ()),
         )
+
+
+def server_names_of(certificate_der: bytes) -> frozenset[str]:
+    """The host names and addresses in a certificate; raises MalformedDER."""
+    try:
+        found = load_certificate(certificate_der).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return frozenset()
+    except ValueError as error:
+        raise MalformedDER("the certificate's alternative names cannot be read") from error
+    addresses = (str(address) for address in found.get_values_for_type(x509.IPAddress))
+    return frozenset((*found.get_values_for_type(x509.DNSName), *addresses))
 
 
 def enrollment_id_of(certificate_der: bytes) -> str | None:
@@ -94,6 +111,17 @@ def enrollment_id_of(certificate_der: bytes) -> str | None:
     """
     subject = name_attributes(read_certificate(certificate_der).subject_der)
     return next((value for oid, value in subject if oid == USER_ID), None)
+
+
+def _alternative_names(names: tuple[str, ...]) -> x509.SubjectAlternativeName:
+    return x509.SubjectAlternativeName([_alternative_name(name) for name in names])
+
+
+def _alternative_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def _client_key_usage(*, is_rsa: bool) -> x509.KeyUsage:

@@ -4,16 +4,18 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from mdmserver.background import Job, running
 from mdmserver.believed import BelievedAuthorities
 from mdmserver.checkin.ports import TokenProvider
 from mdmserver.clock import Clock, utc_now
 from mdmserver.composition import RENEWAL_SWEEPS_PER_MINUTE, Composed, Ground, compose
-from mdmserver.config import Config
+from mdmserver.config import Config, with_tls_files
 from mdmserver.enrollment.profile import ProfileSigner
 from mdmserver.errors import Invalid
 from mdmserver.events import Hint
+from mdmserver.issuance.server_certificate import CERTIFICATE_FILE, KEY_FILE
 from mdmserver.storage.migration import migrate
 from mdmserver.storage.sqlite import SQLiteStorage
 from mdmserver.storage.vault_keys import open_vault, read_wrapping_keys
@@ -21,10 +23,13 @@ from mdmserver.web.services import Services
 
 DATABASE = "mdmserver.sqlite"
 KEYS = "keys"
+TLS_FOLDER = "tls"
 FLUSH_SECONDS = 30.0
 SWEEP_SECONDS = 10.0
 RESULTS_SECONDS = 15.0
 UNUSED_SECONDS = 600.0
+SERVER_CERTIFICATE_SECONDS = 12 * 3600.0
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1")
 
 
 def no_signer() -> ProfileSigner | None:
@@ -67,6 +72,23 @@ async def open_services(
             yield composed.services
     finally:
         await storage.close()
+
+
+@asynccontextmanager
+async def own_tls(config: Config, services: Services, state: Path) -> AsyncIterator[Config]:
+    """The configuration to serve: with `tls.own_ca` its files are of our own CA, renewed while the block runs.
+
+    Raises Unavailable when there is no CA yet.
+    """
+    if not config.tls.own_ca:
+        yield config
+        return
+    folder = state / TLS_FOLDER
+    host = urlsplit(config.server.url).hostname or "localhost"
+    ensure = partial(services.server_certificates.ensure, folder, list(dict.fromkeys((host, *_LOOPBACK_NAMES))))
+    await ensure()
+    async with running([Job(name="server certificate", work=ensure, every_seconds=SERVER_CERTIFICATE_SECONDS)]):
+        yield with_tls_files(config, certificate=folder / CERTIFICATE_FILE, key=folder / KEY_FILE)
 
 
 def _jobs(composed: Composed) -> Sequence[Job]:

@@ -31,9 +31,11 @@ from mdmserver.enrollment.renewal import Pace, Renewal
 from mdmserver.enrollment.service import EnrollmentService
 from mdmserver.events import Hints
 from mdmserver.issuance.authorities import Authorities
+from mdmserver.issuance.crls import PublishedCRLs
 from mdmserver.issuance.invitations import InvitationService
 from mdmserver.issuance.issuing import Issuing
 from mdmserver.issuance.scep import SCEPService, SCEPSettings
+from mdmserver.issuance.server_certificate import ServerCertificates
 from mdmserver.issuance.unused import UnusedCertificates
 from mdmserver.storage.access import SQLAccessStore
 from mdmserver.storage.audit import SQLAuditStore
@@ -122,6 +124,14 @@ def compose(ground: Ground) -> Composed:
         certificates=ground.believed.certificates,
         authorities=ground.believed.policies,
         own_authorities=parts.authorities,
+        crls=PublishedCRLs(authorities=parts.authorities, clock=clock),
+        server_certificates=ServerCertificates(
+            storage=storage,
+            issuance=stores.issuance,
+            authorities=parts.authorities,
+            audit=audit,
+            clock=clock,
+        ),
         invitations=parts.invitations,
         scep=_scep(parts),
         enrollment=EnrollmentService(

@@ -155,6 +155,12 @@ def load_config(path: Path | None, environment: Mapping[str, str], flags: Mappin
     return _checked(_with_absolute_paths(config, path.parent if path is not None else Path.cwd()))
 
 
+def with_tls_files(config: Config, *, certificate: Path, key: Path) -> Config:
+    """The same with other TLS files."""
+    files = msgspec.structs.replace(config.tls, certificate=str(certificate), key=str(key))
+    return msgspec.structs.replace(config, tls=files)
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text())

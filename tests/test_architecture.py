@@ -34,9 +34,11 @@ SPLIT_FROM = {
     "mdmserver.enrollment.profile": "service",
     "mdmserver.enrollment.renewal": "service",
     "mdmserver.issuance.authorities": "service",
+    "mdmserver.issuance.crls": "service",
     "mdmserver.issuance.invitations": "service",
     "mdmserver.issuance.issuing": "service",
     "mdmserver.issuance.scep": "service",
+    "mdmserver.issuance.server_certificate": "service",
     "mdmserver.issuance.unused": "service",
 }
 # What the order of the slices forbids and a reason outweighs.

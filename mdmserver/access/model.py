@@ -26,6 +26,10 @@ class Scope(StrEnum):
     PUSH_SEND = "push:send"
     KEYS_MANAGE = "keys:manage"
     AUDIT_READ = "audit:read"
+    INVITATIONS_READ = "invitations:read"
+    INVITATIONS_WRITE = "invitations:write"
+    CA_READ = "ca:read"
+    CA_MANAGE = "ca:manage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from mdmserver.devices.model import DeviceFacts, EnrollmentRow
 from mdmserver.devices.store import DeviceStore, Identification
 from mdmserver.issuance.authorities import Authorities
 from mdmserver.issuance.issuing import renewal_time
-from mdmserver.issuance.model import Invitation, Issue, IssuedCertificate, IssuedRow, key_hash
+from mdmserver.issuance.model import Invitation, Issue, IssuedCertificate, IssuedRow, Purpose, key_hash
 from mdmserver.issuance.store import IssuanceStore
 from mdmserver.protocol import EnrollmentID
 from mdmserver.transaction import Transaction
@@ -73,7 +73,7 @@ class Recognition:
             if uid is None:
                 return Newcomer(is_refused=True)
             issued = await self._adopt(tx, presented, uid, None, at)
-        if issued.revoked_at is not None:
+        if issued.revoked_at is not None or issued.issue.purpose is not Purpose.DEVICE:
             return Newcomer(is_refused=True)
         invitation = None
         if issued.issue.invitation is not None:

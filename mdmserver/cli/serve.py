@@ -14,7 +14,7 @@ from typing import Literal
 import click
 
 from certs import CertificateError
-from mdmserver.bootstrap import open_services
+from mdmserver.bootstrap import open_services, own_tls
 from mdmserver.cli.exits import Failure
 from mdmserver.cli.in_force import InForce, Source, read_in_force
 from mdmserver.cli.lock import Holder, StateLock, hold_lock
@@ -25,6 +25,7 @@ from mdmserver.config import Config
 from mdmserver.errors import MDMError
 from mdmserver.logs import logging_to
 from mdmserver.web.app import build_application
+from mdmserver.web.profile_signer import TLSProfileSigner
 from mdmserver.web.server import serve as open_listeners
 
 _log = logging.getLogger(__name__)
@@ -65,8 +66,9 @@ async def _serve(config: Config, state: Path, lock: StateLock, holder: Holder) -
     stop = asyncio.Event()
     _stop_on_signals(stop)
     async with (
-        open_services(config, state) as services,
-        open_listeners(config, services, build_application=build_application) as listening,
+        open_services(config, state, profile_signer=TLSProfileSigner(config.tls)) as services,
+        own_tls(config, services, state) as served,
+        open_listeners(served, services, build_application=build_application) as listening,
     ):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, listening.reload)
         addresses = {kind.value: address for kind, address in listening.addresses.items()}

@@ -109,6 +109,17 @@ class EventKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateTroubles:
+    """How many live devices have an expired certificate, and how many one whose renewal is overdue.
+
+    Overdue is a certificate of ours that is in the last sixth of its time: half of what there was for its renewal.
+    """
+
+    expired: int
+    overdue: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineEntry:
     """One thing that happened, at a time; `detail` is for people and holds no secret."""
 

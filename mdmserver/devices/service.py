@@ -7,6 +7,7 @@ from mdmserver.audit.model import Actor
 from mdmserver.audit.store import AuditStore
 from mdmserver.clock import Clock
 from mdmserver.devices.model import (
+    CertificateTroubles,
     Enrollment,
     EnrollmentFilter,
     EnrollmentRow,
@@ -79,6 +80,10 @@ class DeviceService:
     async def counts(self) -> dict[str, int]:
         """How many enrollments are in each state, by `EnrollmentState` value."""
         return await self._storage.read(self._devices.counts)
+
+    async def certificate_troubles(self) -> CertificateTroubles:
+        """How many devices will lose touch, or have, because of their certificate."""
+        return await self._storage.read(partial(self._devices.certificate_troubles, at=self._clock()))
 
     async def pending(self) -> list[PendingReenrollment]:
         """Known devices that asked to enroll again with a certificate nobody vouched for, oldest first."""

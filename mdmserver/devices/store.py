@@ -7,6 +7,7 @@ from typing import Protocol
 
 from mdmserver.devices.identity import IdentityState, KnownIdentity, PresentedIdentity
 from mdmserver.devices.model import (
+    CertificateTroubles,
     DeviceFacts,
     Enrollment,
     EnrollmentFilter,
@@ -150,6 +151,10 @@ class DeviceStore(Protocol):
 
     async def due_for_renewal(self, tx: Transaction, *, at: datetime, limit: int) -> list[DueRenewal]:
         """Live, enabled devices whose active certificate of ours is to be renewed by now, the most urgent first."""
+        ...
+
+    async def certificate_troubles(self, tx: Transaction, *, at: datetime) -> CertificateTroubles:
+        """Live devices whose active certificate has expired, or will soon and was to be renewed long ago."""
         ...
 
     async def renewal_tried(self, tx: Transaction, device: EnrollmentRow, *, next_at: datetime) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from certs import Authority, CertificateError, DeviceAuthority, dump_private_key, generate_rsa, load_private_key
@@ -35,6 +35,7 @@ class OwnAuthority:
     row: AuthorityRow
     role: AuthorityRole
     authority: Authority
+    created_at: datetime
 
     @property
     def trust_name(self) -> str:
@@ -156,4 +157,5 @@ def new_serial() -> int:
 
 def _own(stored: StoredAuthority) -> OwnAuthority:
     key = load_private_key(stored.key.reveal())
-    return OwnAuthority(row=stored.row, role=stored.role, authority=Authority.of(stored.certificate, key))
+    authority = Authority.of(stored.certificate, key)
+    return OwnAuthority(row=stored.row, role=stored.role, authority=authority, created_at=stored.created_at)

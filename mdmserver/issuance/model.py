@@ -35,6 +35,13 @@ class AuthorityRole(StrEnum):
     TRUSTED = "trusted"
 
 
+class Purpose(StrEnum):
+    """What a certificate is for: the identity of a device, or the server's own TLS."""
+
+    DEVICE = "device"
+    SERVER = "server"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredAuthority:
     """A CA of ours as it is kept; the key is PEM."""
@@ -86,8 +93,12 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issue:
-    """A certificate that is to be signed: everything it will hold but its signature."""
+    """A certificate that is to be signed: everything it will hold but its signature.
 
+    `enrollment_uid` is empty in the server's own.
+    """
+
+    purpose: Purpose = Purpose.DEVICE
     authority: AuthorityRow
     serial_number: int
     enrollment_uid: str

@@ -36,7 +36,9 @@ class DeviceLists:
             "external_id = ?",
             "serial_number = ? AND ended_at IS NULL AND parent_id IS NULL",
         ):
-            rows = await tx.fetch_all(f"SELECT id FROM enrollment WHERE {condition} ORDER BY id LIMIT 10", reference)
+            rows = await tx.fetch_all(
+                f"SELECT id FROM enrollment WHERE {condition} AND deleted_at IS NULL ORDER BY id LIMIT 10", reference
+            )
             if rows:
                 return [EnrollmentRow(row[0]) for row in rows]
         return []
@@ -45,8 +47,8 @@ class DeviceLists:
         """The same without serial numbers, for many at once; unknown and ambiguous ones are missing from the answer."""
         marks = ", ".join("?" * len(references))
         rows = await tx.fetch_all(
-            f"SELECT key, external_id, id, ended_at IS NULL FROM enrollment WHERE key IN ({marks}) "
-            f"OR external_id IN ({marks}) ORDER BY id",
+            f"SELECT key, external_id, id, ended_at IS NULL FROM enrollment WHERE (key IN ({marks}) "
+            f"OR external_id IN ({marks})) AND deleted_at IS NULL ORDER BY id",
             *references,
             *references,
         )
@@ -64,7 +66,7 @@ class DeviceLists:
         self, tx: Transaction, filter: EnrollmentFilter, *, after: EnrollmentRow | None, limit: int
     ) -> list[Enrollment]:
         """Enrollments in order of row."""
-        conditions = ["id > ?"]
+        conditions = ["id > ?", "deleted_at IS NULL"]
         parameters: list[str | int] = [after or 0]
         if filter.state is not None:
             conditions.append(_STATES[filter.state])
@@ -87,7 +89,9 @@ class DeviceLists:
     async def counts(self, tx: Transaction) -> dict[str, int]:
         """How many enrollments are in each state, by `EnrollmentState` value, devices and users together."""
         cases = " ".join(f"WHEN {condition} THEN '{state.value}'" for state, condition in _STATES.items())
-        rows = await tx.fetch_all(f"SELECT CASE {cases} END AS state, count(*) FROM enrollment GROUP BY 1")
+        rows = await tx.fetch_all(
+            f"SELECT CASE {cases} END AS state, count(*) FROM enrollment WHERE deleted_at IS NULL GROUP BY 1"
+        )
         return {state.value: 0 for state in EnrollmentState} | {row[0]: row[1] for row in rows}
 
 

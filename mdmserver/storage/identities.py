@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from mdmserver.devices.identity import IdentityState, KnownIdentity, PresentedIdentity
-from mdmserver.devices.model import EnrollmentRow, PendingReenrollment
+from mdmserver.devices.model import CertificateTroubles, EnrollmentRow, PendingReenrollment
 from mdmserver.devices.store import Channel, DueRenewal, Identification
 from mdmserver.protocol import EnrollmentID
 from mdmserver.storage.times import loaded, stored
@@ -145,6 +145,19 @@ class IdentityRows:
             )
             for row in rows
         ]
+
+    async def certificate_troubles(self, tx: Transaction, *, at: datetime) -> CertificateTroubles:
+        """Live devices whose active certificate has expired, or will soon and was to be renewed long ago."""
+        row = await tx.fetch_one(
+            "SELECT coalesce(sum(i.not_after <= ?), 0), coalesce(sum(i.not_after > ? AND i.renew_at IS NOT NULL "
+            "AND i.not_after - ? < (i.not_after - i.bound_at) / 6), 0) FROM identity i "
+            "JOIN enrollment e ON e.id = i.enrollment_id WHERE i.state = 'active' AND e.ended_at IS NULL",
+            stored(at),
+            stored(at),
+            stored(at),
+        )
+        assert row is not None
+        return CertificateTroubles(expired=row[0], overdue=row[1])
 
     async def renewal_tried(self, tx: Transaction, device: EnrollmentRow, *, next_at: datetime) -> None:
         """One attempt more; look again then."""

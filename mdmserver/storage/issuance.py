@@ -12,6 +12,7 @@ from mdmserver.issuance.model import (
     Issue,
     IssuedCertificate,
     IssuedRow,
+    Purpose,
     Revoked,
     StoredAuthority,
 )
@@ -23,7 +24,7 @@ from mdmserver.transaction import Row, Transaction
 
 _ISSUED = (
     "SELECT id, authority_id, serial_number, enrollment_uid, challenge_id, invitation_id, enrollment_id, "
-    "transaction_id, public_key_hash, not_before, not_after, certificate, fingerprint, revoked_at "
+    "transaction_id, public_key_hash, not_before, not_after, certificate, fingerprint, revoked_at, purpose "
     "FROM issued_certificate WHERE "
 )
 
@@ -79,9 +80,9 @@ class SQLIssuanceStore(InvitationRows):
     async def record(self, tx: Transaction, issue: Issue, *, at: datetime) -> IssuedRow:
         """The intent to sign: uses up the challenge and a use of the invitation."""
         row = await tx.fetch_one(
-            "INSERT INTO issued_certificate (authority_id, serial_number, enrollment_uid, challenge_id, invitation_id, "
-            "enrollment_id, transaction_id, public_key_hash, not_before, not_after, recorded_at) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            "INSERT INTO issued_certificate (authority_id, serial_number, purpose, enrollment_uid, challenge_id, "
+            "invitation_id, enrollment_id, transaction_id, public_key_hash, not_before, not_after, recorded_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
             *_values(issue),
             stored(at),
         )
@@ -159,7 +160,7 @@ class SQLIssuanceStore(InvitationRows):
         """Revoke certificates that enrolled nothing, recorded before then; how many."""
         return await tx.execute(
             "UPDATE issued_certificate SET revoked_at = ?, revocation_reason = ? "
-            "WHERE enrollment_id IS NULL AND revoked_at IS NULL AND recorded_at < ?",
+            "WHERE purpose = 'device' AND enrollment_id IS NULL AND revoked_at IS NULL AND recorded_at < ?",
             stored(at),
             RevocationReason.CESSATION_OF_OPERATION.value,
             stored(recorded_before),
@@ -187,6 +188,7 @@ def _values(issue: Issue) -> tuple[object, ...]:
     return (
         issue.authority,
         f"{issue.serial_number:x}",
+        issue.purpose.value,
         issue.enrollment_uid,
         issue.challenge,
         issue.invitation,
@@ -206,6 +208,7 @@ def _issued_of(row: Row | None) -> IssuedCertificate | None:
         issue=Issue(
             authority=AuthorityRow(row[1]),
             serial_number=int(row[2], 16),
+            purpose=Purpose(row[14]),
             enrollment_uid=row[3],
             challenge=None if row[4] is None else ChallengeRow(row[4]),
             invitation=None if row[5] is None else InvitationRow(row[5]),

@@ -10,8 +10,9 @@ import msgspec
 from aiohttp import web
 
 from mdmserver.config import MIB, Config, Device
+from mdmserver.enrollment.service import PAGE_PATH
 from mdmserver.errors import AccessRefused, Invalid
-from mdmserver.web import nanomdm, operations
+from mdmserver.web import ca, enroll, nanomdm, operations
 from mdmserver.web.api.routes import ROUTES as API_ROUTES
 from mdmserver.web.auth import FailureLimit, Gate
 from mdmserver.web.body import BodyReader
@@ -30,7 +31,13 @@ _SECURITY_HEADERS = {
     "Server": "mdmserver",
     "X-Content-Type-Options": "nosniff",
 }
-_ERROR_RESPONSES = {Surface.API: problem_response, Surface.NANOMDM: nanomdm.error_response}
+_ERROR_RESPONSES = {
+    Surface.API: problem_response,
+    Surface.NANOMDM: nanomdm.error_response,
+    Surface.ENROLLMENT: enroll.error_response,
+    Surface.CA: ca.error_response,
+}
+_SURFACES_OF_PATHS = {"/api/": Surface.API, f"{PAGE_PATH}/": Surface.ENROLLMENT}
 # Of its own, so that a flood of devices does not shut out those who could do something about it.
 _BODIES_IN_FLIGHT = 64 * MIB
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -64,7 +71,7 @@ def routes_on(kind: ListenerKind, device: list[Row]) -> list[AnyRoute]:
     """The rows of a listener's application."""
     match kind:
         case ListenerKind.HTTPS | ListenerKind.HTTP:
-            routes = [*API_ROUTES, *nanomdm.ROUTES]
+            routes = [*API_ROUTES, *nanomdm.ROUTES, *enroll.ROUTES, *ca.ROUTES]
             return [*routes, openapi_route([*device, *routes])]
         case ListenerKind.OPERATIONS:
             return operations.ROUTES
@@ -112,7 +119,8 @@ def _answers(routes: list[AnyRoute], metrics: Metrics) -> Callable[..., Awaitabl
             response = _ERROR_RESPONSES.get(surface or Surface.API, problem_response)(error)
             if isinstance(error, AccessRefused) and surface is not None:
                 metrics.count(Counter.AUTHENTICATION_FAILURES, surface)
-        response.headers.update(_SECURITY_HEADERS)
+        for name, value in _SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
         if surface is not None:
             metrics.count(Counter.REQUESTS, surface, class_of(response.status))
         return response
@@ -121,13 +129,16 @@ def _answers(routes: list[AnyRoute], metrics: Metrics) -> Callable[..., Awaitabl
 
 
 def _surface_of_path(path: str, routes: list[AnyRoute]) -> Surface | None:
-    is_api = path.startswith("/api/") and any(route.surface is Surface.API for route in routes)
-    return Surface.API if is_api else None
+    here = {route.surface for route in routes}
+    surfaces = (surface for prefix, surface in _SURFACES_OF_PATHS.items() if path.startswith(prefix))
+    return next((surface for surface in surfaces if surface in here), None)
 
 
 def _unrouted(surface: Surface | None, missed: web.HTTPException) -> web.Response:
     allow = missed.headers.get("Allow")
     if surface is Surface.API:
         return unrouted_response(missed.status, allow)
+    if surface is Surface.ENROLLMENT:
+        return enroll.unrouted_response(missed.status, allow)
     # Whoever asked, a device perhaps, an empty body tells it nothing.
     return web.Response(status=missed.status, headers={"Allow": allow} if allow is not None else None)

@@ -5,7 +5,7 @@ Everything that every call needs stands here once, so that a handler is only abo
 
 import ipaddress
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, get_origin
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ from mdmserver.web.body import BodyReader
 from mdmserver.web.budget import BodyShare
 from mdmserver.web.connection import BoundedConnection
 from mdmserver.web.errors import Misdirected, UnsupportedMedia
-from mdmserver.web.routes import AnyRoute, Call, Content, Nothing, Surface
+from mdmserver.web.routes import AnyRoute, Call, Content, Lenient, Nothing, Surface
 from mdmserver.web.services import Services
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -99,7 +99,7 @@ def _query_of(request: web.Request, kind: type[msgspec.Struct]) -> Any:
         return Nothing()
     lists = {field.name for field in msgspec.structs.fields(kind) if get_origin(field.type) is tuple}
     given: dict[str, Any] = {}
-    for name, value in request.query.items():
+    for name, value in _parameters(request, kind):
         if name in lists:
             given.setdefault(name, []).append(value)
         elif name in given:
@@ -110,6 +110,13 @@ def _query_of(request: web.Request, kind: type[msgspec.Struct]) -> Any:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         raise Invalid(f"query parameters: {error}", code="invalid_query") from error
+
+
+def _parameters(request: web.Request, kind: type[msgspec.Struct]) -> Iterable[tuple[str, str]]:
+    """Those given, of which a Lenient query has only what it knows."""
+    if not issubclass(kind, Lenient):
+        return request.query.items()
+    return [(name, value) for name, value in request.query.items() if name in kind.__struct_fields__]
 
 
 async def _body_of(request: web.Request, route: AnyRoute, bodies: BodyReader, share: BodyShare) -> Any:
@@ -153,7 +160,8 @@ def _idempotency_key(request: web.Request) -> str | None:
 def _response(route: AnyRoute, answer: Any) -> web.Response:
     if isinstance(answer, Content):
         status = route.status if answer.status is None else answer.status
-        return web.Response(body=answer.body, status=status, headers={"Content-Type": answer.media_type})
+        headers = {"Content-Type": answer.media_type, **answer.headers}
+        return web.Response(body=answer.body, status=status, headers=headers)
     if answer is None:
         return web.Response(status=204)
     return web.Response(

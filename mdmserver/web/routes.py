@@ -27,6 +27,10 @@ class Surface(StrEnum):
     """Who a route is for, and with that how it says no."""
 
     DEVICE = "device"
+    ENROLLMENT = "enrollment"
+    """Pages for the person who enrolls a device."""
+    CA = "ca"
+    """SCEP and what else a CA shows: to devices, so that a refusal has no body and is never a 401."""
     API = "api"
     NANOMDM = "nanomdm"
     OPERATIONS = "operations"
@@ -44,6 +48,10 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What callers send; a field or parameter that is not known is refused, so that a typing error shows."""
 
 
+class Lenient(msgspec.Struct, frozen=True, kw_only=True):
+    """A query whose unknown parameters do not matter: mail programs and old clients add their own."""
+
+
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """What callers are given."""
 
@@ -54,11 +62,15 @@ class Nothing(Incoming, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """Bytes as they come or go, for what is not JSON of one type. `status` None leaves it to the route."""
+    """Bytes as they come or go, for what is not JSON of one type. `status` None leaves it to the route.
+
+    `headers` go with an answer, and before those that all answers have.
+    """
 
     body: bytes
     media_type: str
     status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

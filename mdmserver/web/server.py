@@ -60,7 +60,8 @@ class _Shared:
     """What the listeners have in common: limits that count together, one certificate, one pool."""
 
     def __init__(self, config: Config, services: Services, pool: Executor) -> None:
-        self.certificate = ServerCertificate(config.tls)
+        own = services.own_authorities
+        self.certificate = ServerCertificate(config.tls, lambda: [each.authority.certificate_der for each in own.all])
         self._config = config
         self._services = services
         self._admission = _admission(config)

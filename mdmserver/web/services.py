@@ -18,8 +18,10 @@ from mdmserver.enrollment.leaving import Leaving
 from mdmserver.enrollment.service import EnrollmentService
 from mdmserver.events import Hints
 from mdmserver.issuance.authorities import Authorities
+from mdmserver.issuance.crls import PublishedCRLs
 from mdmserver.issuance.invitations import InvitationService
 from mdmserver.issuance.scep import SCEPService
+from mdmserver.issuance.server_certificate import ServerCertificates
 from mdmserver.transaction import Storage
 from mdmserver.web.metrics import Metrics
 
@@ -43,6 +45,8 @@ class Services:
     certificates: CertificateCache
     authorities: Mapping[str, Reenrollment]
     own_authorities: Authorities
+    crls: PublishedCRLs
+    server_certificates: ServerCertificates
     invitations: InvitationService
     scep: SCEPService
     enrollment: EnrollmentService

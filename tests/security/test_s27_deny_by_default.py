@@ -98,7 +98,17 @@ async def test_every_route_opens_to_a_key_that_has_its_scope_alone(server: Runni
 def test_public_routes_are_these_and_no_others() -> None:
     public = {name_of(route) for route in ROUTES if route.scope is Open.PUBLIC}
 
-    assert public == {"GET /api/v1/openapi.json", "GET /version"}
+    assert public == {
+        "GET /api/v1/openapi.json",
+        "GET /version",
+        "GET /enroll/{token}",
+        "HEAD /enroll/{token}",
+        "GET /enroll/{token}/profile",
+        "GET /scep",
+        "POST /scep",
+        "GET /ca/certificate",
+        "GET /ca/crl",
+    }
 
 
 async def test_metrics_and_health_are_not_on_the_public_listener(server: RunningServer) -> None:

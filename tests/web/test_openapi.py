@@ -92,8 +92,8 @@ def test_applications_of_the_listeners_have_only_their_surfaces() -> None:
     surfaces = {kind: {row.surface for row in routes_on(kind, device_rows(Device()))} for kind in ListenerKind}
 
     assert surfaces == {
-        ListenerKind.HTTPS: {Surface.API, Surface.NANOMDM},
-        ListenerKind.HTTP: {Surface.API, Surface.NANOMDM},
+        ListenerKind.HTTPS: {Surface.API, Surface.NANOMDM, Surface.ENROLLMENT, Surface.CA},
+        ListenerKind.HTTP: {Surface.API, Surface.NANOMDM, Surface.ENROLLMENT, Surface.CA},
         ListenerKind.MTLS: set(),
         ListenerKind.OPERATIONS: {Surface.OPERATIONS},
     }

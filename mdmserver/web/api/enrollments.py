@@ -42,6 +42,8 @@ class EnrollmentView(Outgoing, frozen=True):
     awaiting_configuration: bool
     user_short_name: str | None
     user_long_name: str | None
+    user_name: str | None
+    is_to_unenroll: bool
     created_at: datetime
     enrolled_at: datetime | None
     last_seen_at: datetime | None
@@ -150,6 +152,8 @@ def enrollment_view(enrollment: Enrollment) -> EnrollmentView:
         awaiting_configuration=enrollment.awaiting_configuration,
         user_short_name=enrollment.user_short_name,
         user_long_name=enrollment.user_long_name,
+        user_name=enrollment.user_name,
+        is_to_unenroll=enrollment.is_to_unenroll,
         created_at=enrollment.created_at,
         enrolled_at=enrollment.enrolled_at,
         last_seen_at=enrollment.last_seen_at,

@@ -1,12 +1,27 @@
 """The API's rows of the route table."""
 
-from mdmserver.web.api import audit, commands, enrollments, keys, reenrollments, results, sending, status
+from mdmserver.web.api import (
+    audit,
+    authorities,
+    commands,
+    enrollments,
+    invitations,
+    keys,
+    leaving,
+    reenrollments,
+    results,
+    sending,
+    status,
+)
 from mdmserver.web.routes import AnyRoute
 
 ROUTES: list[AnyRoute] = [
     *status.ROUTES,
     *enrollments.ROUTES,
     *reenrollments.ROUTES,
+    *leaving.ROUTES,
+    *invitations.ROUTES,
+    *authorities.ROUTES,
     *sending.ROUTES,
     *commands.ROUTES,
     *results.ROUTES,

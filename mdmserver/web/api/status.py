@@ -1,15 +1,9 @@
 """The server as a whole, at a glance."""
 
 from mdmserver.access.model import Scope
+from mdmserver.web.api.certificate_problems import ServerProblem, certificate_problems
 from mdmserver.web.routes import AnyRoute, Call, Nothing, Outgoing, Route, Surface
 from mdmserver.web.version import VERSION
-
-
-class ServerProblem(Outgoing, frozen=True):
-    """Something that keeps the server from doing its whole job; `code` is stable."""
-
-    code: str
-    text: str
 
 
 class ServerStatus(Outgoing, frozen=True):
@@ -27,21 +21,25 @@ async def show_status(call: Call[Nothing, Nothing]) -> ServerStatus:
     """How the server stands now."""
     pending = len(await call.services.devices.pending())
     open_commands = await call.services.commands.open_counts()
+    problems = [
+        *_own_problems(has_authorities=bool(call.services.authorities), pending=pending),
+        *await certificate_problems(call.config, call.services),
+    ]
     return ServerStatus(
         version=VERSION,
         url=call.config.server.url,
         enrollments=await call.services.devices.counts(),
         open_commands={state.value: number for state, number in open_commands.items()},
         pending_reenrollments=pending,
-        problems=_problems(has_authorities=bool(call.services.authorities), pending=pending),
+        problems=problems,
     )
 
 
-def _problems(*, has_authorities: bool, pending: int) -> list[ServerProblem]:
+def _own_problems(*, has_authorities: bool, pending: int) -> list[ServerProblem]:
     # Until push certificates can be loaded there is never one.
     problems = [ServerProblem(code="no_push_certificate", text="there is no push certificate: devices are not woken")]
     if not has_authorities:
-        text = "no device CA is configured, so no device can prove who it is"
+        text = "there is no CA, neither the server's own nor another, so no device can prove who it is"
         problems.append(ServerProblem(code="no_device_ca", text=text))
     if pending:
         text = f"{pending} devices wait to enroll again; see /api/v1/reenrollments"

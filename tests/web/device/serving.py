@@ -306,6 +306,7 @@ async def serving(
     all_services: Any = SimpleNamespace(
         certificates=CertificateCache(DeviceTrust([DeviceAuthority(name="external", roots=roots or (pki.ca,))])),
         authorities={"external": Reenrollment.ALLOW},
+        own_authorities=SimpleNamespace(all=[]),
         clock=lambda: NOW,
         metrics=Metrics(),
         checkin=recorded,

@@ -45,6 +45,7 @@ CREATE TABLE issued_certificate (
     id INTEGER PRIMARY KEY,
     authority_id INTEGER NOT NULL REFERENCES authority (id),
     serial_number TEXT NOT NULL,
+    purpose TEXT NOT NULL CHECK (purpose IN ('device', 'server')),
     enrollment_uid TEXT NOT NULL,
     challenge_id INTEGER UNIQUE REFERENCES challenge (id),
     invitation_id INTEGER REFERENCES invitation (id),
@@ -64,7 +65,7 @@ CREATE INDEX issued_certificate_renewal ON issued_certificate (enrollment_id, pu
     WHERE enrollment_id IS NOT NULL;
 CREATE INDEX issued_certificate_transaction ON issued_certificate (transaction_id) WHERE transaction_id IS NOT NULL;
 CREATE INDEX issued_certificate_unused ON issued_certificate (recorded_at)
-    WHERE enrollment_id IS NULL AND revoked_at IS NULL;
+    WHERE purpose = 'device' AND enrollment_id IS NULL AND revoked_at IS NULL;
 
 ALTER TABLE enrollment ADD COLUMN uid TEXT;
 ALTER TABLE enrollment ADD COLUMN user_name TEXT;
