@@ -1,11 +1,12 @@
 """`mdmctl devices …`: who is enrolled."""
 
-import sys
 from typing import Any
 
 import click
 
+from mdmserver.cli.asking import ask
 from mdmserver.cli.client import APIClient
+from mdmserver.cli.leaving import delete, name_of, retire, unenroll
 from mdmserver.cli.output import Output
 from mdmserver.cli.verb import api_verb
 from mdmserver.devices.model import EnrollmentState
@@ -100,7 +101,7 @@ async def list_commands(api: APIClient, out: Output, reference: str, state: str 
 @api_verb
 async def clear_queue(api: APIClient, out: Output, reference: str, yes: bool) -> None:
     """Cancel every open command of an enrollment."""
-    _ask(f"Every open command of {reference} is cancelled.", yes=yes, out=out)
+    ask(f"Every open command of {reference} is cancelled.", yes=yes, out=out)
     answer = await api.delete("enrollments", reference, "commands")
     if out.as_json:
         out.json(answer)
@@ -135,8 +136,8 @@ async def pending(api: APIClient, out: Output) -> None:
 async def allow_reenroll(api: APIClient, out: Output, reference: str, yes: bool) -> None:
     """Let a device that is known enroll again with a new certificate."""
     item = await api.get("enrollments", reference)
-    _ask(
-        f"{_name_of(item)} ({item['id']}, {item['state']}) may enroll once more with a certificate that this server "
+    ask(
+        f"{name_of(item)} ({item['id']}, {item['state']}) may enroll once more with a certificate that this server "
         "has not seen.\nWhen it does, that begins a new life: its queue, push token, stored tokens and users are "
         "cleared,\nand the certificate it had is refused. Be sure that it is the device that asks.",
         yes=yes,
@@ -146,11 +147,11 @@ async def allow_reenroll(api: APIClient, out: Output, reference: str, yes: bool)
     if out.as_json:
         out.json(answer)
         return
-    out.say(f"{_name_of(item)} may enroll again")
+    out.say(f"{name_of(item)} may enroll again")
 
 
-def _name_of(item: dict[str, Any]) -> str:
-    return str(item["serial_number"] or item["device_name"] or item["id"])
+for _verb in (unenroll, retire, delete):
+    devices.add_command(_verb)
 
 
 def _row(item: dict[str, Any], out: Output) -> tuple[object, ...]:
@@ -163,13 +164,3 @@ def _row(item: dict[str, Any], out: Output) -> tuple[object, ...]:
 def _say_problems(item: dict[str, Any], out: Output) -> None:
     for problem in item["problems"]:
         out.say(f"problem: {problem['text']} ({problem['code']})")
-
-
-def _ask(what: str, *, yes: bool, out: Output) -> None:
-    for line in what.splitlines():
-        out.say(line)
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise click.UsageError("nobody is there to ask: say --yes")
-    click.confirm("Go on?", abort=True, err=True)

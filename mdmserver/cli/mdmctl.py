@@ -12,6 +12,7 @@ from mdmserver.cli.state import state_option
 _VERBS = {
     "status": ("mdmserver.cli.status:status", "How the server is: enrollments, open commands, problems."),
     "devices": ("mdmserver.cli.devices:devices", "Who is enrolled."),
+    "invitations": ("mdmserver.cli.invitations:invitations", "Let people enroll their devices."),
     "commands": ("mdmserver.cli.commands:commands", "Send commands, follow them, see what devices answered."),
     "keys": ("mdmserver.cli.keys:keys", "API keys."),
     "audit": ("mdmserver.cli.audit:audit", "Who changed what."),
