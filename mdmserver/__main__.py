@@ -5,10 +5,12 @@ import click
 from mdmserver.cli.lazy import LazyGroup
 
 _VERBS = {
-    "init": ("mdmserver.cli.init:init", "Make the state directory: configuration, database, keys, first API key."),
+    "init": ("mdmserver.cli.init:init", "Make the state directory: configuration, database, keys, CA, first API key."),
     "serve": ("mdmserver.cli.serve:serve", "Run the server."),
     "doctor": ("mdmserver.cli.doctor:doctor", "Check everything the server needs."),
     "config": ("mdmserver.cli.configuration:configuration", "What is configured, and where."),
+    "ca": ("mdmserver.cli.ca:ca", "Look after the built-in CA."),
+    "vault": ("mdmserver.cli.vault:vault", "Change the key that secrets are sealed with."),
     "audit": ("mdmserver.cli.audit_chain:audit_chain", "Check the audit trail."),
     "simulate": ("mdmserver.cli.simulate:simulate", "Simulated devices, for trials and tests."),
     "version": ("mdmserver.cli.version:version", "Which version this is."),

@@ -39,7 +39,7 @@ def verify(state: Path, as_json: bool) -> None:
 
 
 async def _verified(path: Path) -> Verification:
-    storage = SQLiteStorage(path)
+    storage = SQLiteStorage(path, beside_a_server=True)
     try:
         return await AuditService(storage=storage, audit=SQLAuditStore()).verify()
     finally:

@@ -1,19 +1,21 @@
 """`mdmserver init`: makes a state directory. config.toml is put in place last: where it stands, everything is there."""
 
 import asyncio
-import getpass
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
 
 from mdmserver.access.model import Scope
-from mdmserver.audit.model import Actor, ActorKind
+from mdmserver.access.service import AccessService
 from mdmserver.bootstrap import open_services
+from mdmserver.cli.actor import cli_actor
 from mdmserver.cli.config_file import SIMULATOR_CA_SECTION, config_text
 from mdmserver.cli.exits import Failure
-from mdmserver.cli.lock import Holder, hold_lock
+from mdmserver.cli.init_ca import CAChoice, present_ca, print_ca
+from mdmserver.cli.lock import Holder, StateLock, hold_lock, lock_holder
 from mdmserver.cli.simulator_ca import SIMULATOR_CA_NAME, make_simulator_ca
 from mdmserver.cli.state import (
     ADMIN_KEY_FILE,
@@ -27,9 +29,11 @@ from mdmserver.cli.state import (
 from mdmserver.clock import utc_now
 from mdmserver.config import Config, load_config
 from mdmserver.errors import AccessRefused, MDMError
+from mdmserver.issuance.authorities import OwnAuthority
 from mdmserver.storage.vault_keys import add_wrapping_key, read_wrapping_keys
 
 DEFAULT_URL = "http://127.0.0.1:8080"
+_FILE = click.Path(dir_okay=False, path_type=Path)
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -38,25 +42,32 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 @click.option("--url", help="The public name that devices are enrolled with; it cannot change for enrolled devices.")
 @click.option("--name", default="admin", show_default=True, help="Name of the first API key.")
 @click.option("--simulator-ca", is_flag=True, help="Make a CA for simulated devices and trust it. Not in production.")
+@click.option("--no-ca", is_flag=True, help="Make no CA: devices have certificates of other CAs alone.")
+@click.option("--ca-certificate", type=_FILE, help="Take this CA instead of making one: PEM of its certificate.")
+@click.option("--ca-key", type=_FILE, help="PEM of its RSA key, not encrypted.")
 @click.option("--yes", is_flag=True, help=f"Do not ask; without --url the public name is {DEFAULT_URL}.")
-def init(state: Path, url: str | None, name: str, simulator_ca: bool, yes: bool) -> None:
-    """Make the state directory: configuration, database, vault key and the first API key.
+def init(
+    state: Path, url: str | None, name: str, simulator_ca: bool, no_ca: bool, ca_certificate: Path | None,
+    ca_key: Path | None, yes: bool,
+) -> None:  # fmt: skip
+    """Make the state directory: configuration, database, vault key, the first API key and the CA.
 
-    A second run says what is there and changes nothing; only a missing --simulator-ca is added.
+    A second run says what is there and changes nothing; only a missing CA or --simulator-ca is added.
     """
+    ca = CAChoice.of(no_ca, ca_certificate, ca_key)
     try:
         if (state / CONFIG_FILE).exists():
-            _report(state, url, simulator_ca)
+            _report(state, url, simulator_ca, ca)
             return
         asked = _checked_url(url or _asked_url(yes))
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with hold_lock(state, Holder(pid=os.getpid(), command="init", since=utc_now().isoformat(timespec="seconds"))):
-            _make(state, asked, name, simulator_ca)
+        with _holding(state):
+            _make(state, asked, name, simulator_ca, ca)
     except (MDMError, OSError) as error:
         raise Failure(f"{state} cannot be made: {error}") from error
 
 
-def _make(state: Path, url: str, name: str, simulator_ca: bool) -> None:
+def _make(state: Path, url: str, name: str, simulator_ca: bool, ca: CAChoice) -> None:
     state.chmod(0o700)
     if not read_wrapping_keys(state / KEYS_FOLDER):
         add_wrapping_key(state / KEYS_FOLDER)
@@ -65,11 +76,12 @@ def _make(state: Path, url: str, name: str, simulator_ca: bool) -> None:
     draft = state / f"{CONFIG_FILE}.new"
     draft.unlink(missing_ok=True)
     write_private(draft, config_text(url, simulator_ca=simulator_ca).encode())
-    key = asyncio.run(_first_key(load_config(draft, {}), state, name))
+    key, authority = asyncio.run(_first_contents(load_config(draft, {}), state, name, ca))
     draft.rename(state / CONFIG_FILE)
     click.echo(f"state directory   {state}")
     click.echo(f"configuration     {state / CONFIG_FILE}")
     click.echo(f"public name       {url} (it cannot change for devices that are enrolled)")
+    print_ca(authority)
     if simulator_ca:
         click.echo(f"simulator CA      {state / SIMULATOR_CA_FOLDER} (who holds its key can enroll devices)")
     click.echo(f"first API key     {key}")
@@ -77,24 +89,36 @@ def _make(state: Path, url: str, name: str, simulator_ca: bool) -> None:
     click.echo("next              mdmserver serve")
 
 
-async def _first_key(config: Config, state: Path, name: str) -> str:
-    """Make it, or keep the one that an interrupted run left."""
-    actor, path = Actor(kind=ActorKind.CLI, name=_user()), state / ADMIN_KEY_FILE
+async def _first_contents(config: Config, state: Path, name: str, ca: CAChoice) -> tuple[str, OwnAuthority | None]:
+    """The first API key and the CA; what an interrupted run left is kept."""
     async with open_services(config, state) as services:
-        if path.exists():
-            kept = path.read_text().strip()
-            try:
-                await services.access.authenticate(kept)
-            except AccessRefused:
-                path.unlink()
-            else:
-                return kept
-        _, secret = await services.access.create_key(name=name, scopes=Scope, expires_at=None, actor=actor)
-        write_private(path, f"{secret.reveal()}\n".encode())
-        return secret.reveal()
+        authority = await present_ca(services.own_authorities, config.server.url, ca)
+        return await _first_key(services.access, state / ADMIN_KEY_FILE, name), authority
 
 
-def _report(state: Path, url: str | None, simulator_ca: bool) -> None:
+async def _first_key(access: AccessService, path: Path, name: str) -> str:
+    if (kept := _kept(path)) is not None:
+        try:
+            await access.authenticate(kept)
+        except AccessRefused:
+            os.unlink(path)
+        else:
+            return kept
+    _, secret = await access.create_key(name=name, scopes=Scope, expires_at=None, actor=cli_actor())
+    write_private(path, f"{secret.reveal()}\n".encode())
+    return secret.reveal()
+
+
+def _kept(path: Path) -> str | None:
+    return path.read_text().strip() if path.exists() else None
+
+
+def _holding(state: Path) -> AbstractContextManager[StateLock]:
+    since = utc_now().isoformat(timespec="seconds")
+    return hold_lock(state, Holder(pid=os.getpid(), command="init", since=since))
+
+
+def _report(state: Path, url: str | None, simulator_ca: bool, ca: CAChoice) -> None:
     config = load_config(state / CONFIG_FILE, {})
     click.echo(f"{state} was made before:")
     for name in (CONFIG_FILE, DATABASE_FILE, KEYS_FOLDER, ADMIN_KEY_FILE, SIMULATOR_CA_FOLDER):
@@ -104,6 +128,19 @@ def _report(state: Path, url: str | None, simulator_ca: bool) -> None:
         click.echo(f"the public name stays {config.server.url}: enrolled devices know the server by it", err=True)
     if simulator_ca:
         _add_simulator_ca(state, config)
+    if lock_holder(state) is not None:
+        click.echo("the server is running; `mdmserver ca show` says which CAs it has")
+        return
+    with _holding(state):
+        print_ca(asyncio.run(_reported_ca(config, state, ca)))
+
+
+async def _reported_ca(config: Config, state: Path, ca: CAChoice) -> OwnAuthority | None:
+    async with open_services(config, state) as services:
+        found = await present_ca(services.own_authorities, config.server.url, ca)
+    if found is not None and ca.names_another_than(found):
+        click.echo("the CA stays; `mdmserver ca import` takes another one", err=True)
+    return found
 
 
 def _add_simulator_ca(state: Path, config: Config) -> None:
@@ -138,10 +175,3 @@ def _checked_url(url: str) -> str:
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         click.echo("note: Apple devices enroll only over https", err=True)
     return url.rstrip("/")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container without an entry for this uid
-        return f"uid {os.getuid()}"

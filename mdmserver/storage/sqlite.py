@@ -26,6 +26,7 @@ T = TypeVar("T")
 BATCH = 256
 WAITING = 20_000
 _READERS = 2
+_NO_CHECKPOINTS = "PRAGMA wal_autocheckpoint = 0"
 _log = logging.getLogger(__name__)
 
 
@@ -70,16 +71,19 @@ class _Work:
 class SQLiteStorage:
     """One database file. Open it inside a running event loop, which gets all outcomes; `close` ends its threads.
 
+    `beside_a_server` is for a visitor to a database that another process serves: it leaves checkpoints to that one.
     Raises Unavailable for a file that is no database, OSError for one that cannot be made.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, beside_a_server: bool = False) -> None:
         self._path = path
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._is_closed = False
         _create_private(path)
         self._connection = _connect(path, for_writing=True)
+        if beside_a_server:
+            self._connection.execute(_NO_CHECKPOINTS)
         self._writer = threading.Thread(target=self._write, name="sqlite-writer", daemon=True)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite-reader", initializer=self._open_reader)
         self._reading = threading.local()

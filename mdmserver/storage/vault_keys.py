@@ -5,6 +5,7 @@ The newest file (by name, which counts up) wraps; older ones stay readable until
 
 import os
 import re
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from mdmserver.clock import Clock
@@ -39,6 +40,17 @@ def add_wrapping_key(folder: Path, *, random_bytes: RandomBytes = os.urandom) ->
         file.flush()
         os.fsync(file.fileno())
     return name
+
+
+def remove_wrapping_keys(folder: Path, names: Iterable[str]) -> None:
+    """Delete the files of these key-encryption keys, durably. Nothing may be wrapped by them any more."""
+    for name in names:
+        (folder / f"{name}.key").unlink(missing_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 async def open_vault(
@@ -83,8 +95,17 @@ async def open_vault(
     return Vault(keys["seal"], fingerprint_key=next(iter(keys["fingerprint"].values())), random_bytes=random_bytes)
 
 
-async def rewrap(storage: Storage, wrapping_keys: dict[str, bytes], *, random_bytes: RandomBytes = os.urandom) -> int:
-    """Wrap every data key with the newest key-encryption key, in one transaction; how many. Older files may then go."""
+async def rewrap(
+    storage: Storage,
+    wrapping_keys: dict[str, bytes],
+    *,
+    random_bytes: RandomBytes = os.urandom,
+    noted: Callable[[Transaction], Awaitable[None]] | None = None,
+) -> int:
+    """Wrap every data key with the newest key-encryption key, in one transaction; how many. Older files may then go.
+
+    `noted` is awaited at the end of that transaction: for the audit record.
+    """
     newest = max(wrapping_keys)
 
     async def body(tx: Transaction) -> int:
@@ -99,6 +120,8 @@ async def rewrap(storage: Storage, wrapping_keys: dict[str, bytes], *, random_by
                 random_bytes=random_bytes,
             )
             await tx.execute("UPDATE vault_key SET wrapping_key = ?, wrapped = ? WHERE id = ?", newest, again, key_id)
+        if noted is not None:
+            await noted(tx)
         return len(rows)
 
     return await storage.run(body)

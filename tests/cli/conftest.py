@@ -1,13 +1,17 @@
 """What the tests of the command line share: a server, and `mdmctl` as a person types it."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from certs import Authority, dump_private_key, generate_rsa
 from mdmserver.__main__ import main as mdmserver_main
 from mdmserver.cli.mdmctl import main as mdmctl_main
 from tests.web.api_server import RunningServer, server
@@ -47,3 +51,31 @@ def state(mdmserver: Mdmserver, tmp_path: Path) -> Path:
     result = mdmserver("init", "--state", str(tmp_path / "state"), "--yes", "--simulator-ca")
     assert result.exit_code == 0, result.output
     return tmp_path / "state"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExistingCA:
+    """A CA that somebody has already, in two PEM files."""
+
+    certificate: Path
+    key: Path
+    der: bytes
+
+    @property
+    def options(self) -> list[str]:
+        """The options of `mdmserver init` that take it."""
+        return ["--ca-certificate", str(self.certificate), "--ca-key", str(self.key)]
+
+
+@pytest.fixture
+def existing(tmp_path: Path) -> ExistingCA:
+    """A CA made elsewhere."""
+    now = datetime.now(UTC)
+    authority = Authority.create(
+        common_name="Company CA", key=generate_rsa(), not_before=now - timedelta(days=1),
+        not_after=now + timedelta(days=400), serial_number=7,
+    )  # fmt: skip
+    made = ExistingCA(certificate=tmp_path / "ca.pem", key=tmp_path / "ca.key", der=authority.certificate_der)
+    made.certificate.write_text(ssl.DER_cert_to_PEM_cert(authority.certificate_der))
+    made.key.write_bytes(dump_private_key(authority.private_key))
+    return made

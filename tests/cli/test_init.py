@@ -1,17 +1,19 @@
 """`mdmserver init`: everything is made once, for its owner alone, and a second run changes nothing."""
 
+import asyncio
 import hashlib
 from pathlib import Path
 
 import pytest
 
-from certs import DeviceTrust, load_pem_certificates, load_private_key
+from certs import DeviceTrust, dump_private_key, generate_rsa, load_pem_certificates, load_private_key
 from mdmserver.access.model import Scope
 from mdmserver.believed import configured_authorities
 from mdmserver.bootstrap import open_services
 from mdmserver.cli.lock import Holder, hold_lock
 from mdmserver.config import DeviceCA, load_config
-from tests.cli.conftest import Mdmserver
+from mdmserver.issuance.authorities import OwnAuthority
+from tests.cli.conftest import ExistingCA, Mdmserver
 
 
 def fingerprints(state: Path) -> dict[str, str]:
@@ -40,7 +42,9 @@ async def test_the_first_key_opens_the_services(state: Path) -> None:
         records = await services.audit.records(cursor=None, limit=10)
 
     assert key.scopes == frozenset(Scope)
-    assert [(record.action, record.actor.kind) for record in records.items] == [("key.create", "cli")]
+    assert [(record.action, record.actor.kind) for record in records.items] == [
+        ("ca.create", "cli"), ("key.create", "cli"),
+    ]  # fmt: skip
 
 
 def test_a_second_run_says_what_is_there_and_changes_nothing(mdmserver: Mdmserver, state: Path) -> None:
@@ -133,3 +137,75 @@ def test_a_state_directory_in_use_is_left_alone(mdmserver: Mdmserver, tmp_path: 
     assert result.exit_code == 1
     assert "process 42" in result.output
     assert not (tmp_path / "config.toml").exists()
+
+
+def test_a_ca_is_made_and_its_fingerprint_printed(mdmserver: Mdmserver, tmp_path: Path) -> None:
+    made = mdmserver("init", "--state", str(tmp_path / "s"), "--yes", "--url", "https://mdm.example.com")
+
+    [own] = authorities_of(tmp_path / "s")
+    assert own.authority.name == "CN=MDM CA mdm.example.com"
+    assert f"SHA-256 {hashlib.sha256(own.authority.certificate_der).hexdigest()}" in made.output
+
+
+def test_an_existing_ca_is_taken(mdmserver: Mdmserver, tmp_path: Path, existing: ExistingCA) -> None:
+    arguments = ["init", "--state", str(tmp_path / "s"), "--yes", *existing.options]
+
+    first, again = mdmserver(*arguments), mdmserver(*arguments)
+
+    assert (first.exit_code, again.exit_code) == (0, 0), first.output
+    assert [own.authority.certificate_der for own in authorities_of(tmp_path / "s")] == [existing.der]
+    assert "the CA stays" not in again.output
+
+
+def test_another_ca_does_not_replace_the_one_that_is_there(
+    mdmserver: Mdmserver, state: Path, existing: ExistingCA
+) -> None:
+    before = authorities_of(state)
+
+    result = mdmserver("init", "--state", str(state), *existing.options)
+
+    assert "the CA stays" in result.output
+    assert [own.row for own in authorities_of(state)] == [own.row for own in before]
+
+
+def test_a_missing_ca_is_added_by_a_second_run(mdmserver: Mdmserver, tmp_path: Path) -> None:
+    state = str(tmp_path / "s")
+
+    without = mdmserver("init", "--state", state, "--yes", "--no-ca")
+    kept = mdmserver("init", "--state", state, "--no-ca")
+    none = authorities_of(tmp_path / "s")
+    added = mdmserver("init", "--state", state)
+
+    assert none == []
+    assert [result.exit_code for result in (without, kept, added)] == [0, 0, 0]
+    assert len(authorities_of(tmp_path / "s")) == 1
+
+
+@pytest.mark.parametrize(
+    "options", [["--ca-certificate", "x"], ["--ca-key", "x"], ["--no-ca", "--ca-certificate", "x", "--ca-key", "y"]]
+)
+def test_ca_options_that_do_not_go_together_are_refused(
+    mdmserver: Mdmserver, tmp_path: Path, options: list[str]
+) -> None:
+    result = mdmserver("init", "--state", str(tmp_path / "s"), "--yes", *options)
+
+    assert result.exit_code == 2
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_ca_key_that_does_not_fit_makes_nothing(mdmserver: Mdmserver, tmp_path: Path, existing: ExistingCA) -> None:
+    existing.key.write_bytes(dump_private_key(generate_rsa()))
+
+    result = mdmserver("init", "--state", str(tmp_path / "s"), "--yes", *existing.options)
+
+    assert result.exit_code == 2
+    assert "belongs to none" in result.output
+    assert not (tmp_path / "s").exists()
+
+
+def authorities_of(state: Path) -> list[OwnAuthority]:
+    async def found() -> list[OwnAuthority]:
+        async with open_services(load_config(state / "config.toml", {}), state) as services:
+            return services.own_authorities.all
+
+    return asyncio.run(found())

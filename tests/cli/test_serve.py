@@ -1,12 +1,7 @@
 """`mdmserver serve` as a process: its lock, its signals, and that mdmctl finds it."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,28 +10,7 @@ from click.testing import CliRunner
 from mdmserver.cli.lock import lock_holder
 from mdmserver.cli.mdmctl import main as mdmctl_main
 from tests.cli.conftest import Mdmserver
-from tests.source_tree import ROOT
-
-COMMAND = [sys.executable, "-m", "mdmserver", "serve"]
-FREE_PORTS = ["--listen-http", "127.0.0.1:0", "--set", "listen.operations=127.0.0.1:0"]
-
-
-@contextmanager
-def serving(state: Path) -> Iterator[subprocess.Popen[str]]:
-    """The process, once it listens; ended by the block's end if it is not yet."""
-    environment = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1"}
-    arguments = [*COMMAND, "--state", str(state), *FREE_PORTS]
-    with subprocess.Popen(
-        arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if "(operations)" in line:
-                    break
-            yield process
-        finally:
-            process.kill()
+from tests.cli.serving import FREE_PORTS, serving
 
 
 def test_mdmctl_finds_the_running_server_and_its_key_by_the_state_directory(state: Path) -> None:
@@ -83,7 +57,7 @@ def test_the_audit_trail_is_verified_beside_a_running_server(mdmserver: Mdmserve
         CliRunner().invoke(mdmctl_main, ["--state", str(state), "keys", "create", "bob", "--scope", "status:read"])
         result = mdmserver("audit", "verify", "--state", str(state))
 
-    assert "2 records, the chain is intact" in result.output
+    assert "3 records, the chain is intact" in result.output
 
 
 def test_an_uninitialised_state_directory_says_what_to_do(mdmserver: Mdmserver, tmp_path: Path) -> None:
