@@ -224,6 +224,7 @@ def _renewal(parts: _Parts) -> Renewal:
         devices=stores.devices,
         commands=stores.commands,
         audit=stores.audit,
+        authorities=parts.authorities,
         hints=parts.hints,
         clock=ground.clock,
         pace=Pace(per_sweep=max(1, ground.config.ca.renewals_per_minute // RENEWAL_SWEEPS_PER_MINUTE)),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
+from mdmserver.checkin.gate import Turned
 from mdmserver.checkin.recognition import Recognition
 from mdmserver.commands.store import CommandStore
 from mdmserver.devices.identity import (
@@ -32,17 +33,19 @@ class Enrolling:
 
     async def authenticate(
         self, tx: Transaction, message: Authenticate, presented: PresentedIdentity, at: datetime
-    ) -> EnrollmentRow | None:
-        """The enrollment that began, or None when the certificate was refused (S2)."""
+    ) -> EnrollmentRow | Turned:
+        """The enrollment that began or goes on, or why the certificate was turned away (S2)."""
         known = await self._recognition.identify(tx, message.enrollment_id, presented, at)
         enrollment = await self._known_enrollment(tx, known)
         newcomer = await self._newcomer(tx, message, presented, known, at)
-        match decide(known.identity, enrollment, newcomer=newcomer, reenrollment=presented.reenrollment):
+        match decide(known.identity, enrollment, newcomer=newcomer, reenrollment=presented.reenrollment, at=at):
             case Beginning.NOTHING:
-                return None
+                return Turned.REFUSED
             case Beginning.PENDING:
                 await self._note_pending(tx, message, known, presented, at)
-                return None
+                return Turned.REFUSED
+            case Beginning.FACTS if known.device is not None and known.device.is_to_unenroll:
+                return Turned.TO_UNENROLL
             case Beginning.FACTS:
                 return await self._take_news(tx, message, known, presented, at)
             case Beginning.ENROLLMENT:
@@ -55,9 +58,9 @@ class Enrolling:
         await self._devices.bind_identity(tx, row, presented, renew_at=_renewal_of(presented), at=at)
         if newcomer.uid is not None:
             await self._devices.set_origin(tx, row, uid=newcomer.uid, user_name=newcomer.user_name)
-            await self._recognition.bound(tx, newcomer, row)
+            await self._recognition.bound(tx, newcomer, row, at)
         await self._devices.set_facts(tx, row, facts_of(message), topic=message.topic, at=at)
-        await self._devices.add_event(tx, row, kind, detail=_seen_as(presented), life=life, at=at)
+        await self._devices.add_event(tx, row, kind, detail=presented.description, life=life, at=at)
         return row
 
     async def token_update(
@@ -133,10 +136,11 @@ class Enrolling:
         is_renewal = known.identity.is_first_use
         if is_renewal:
             await self._devices.confirm_identity(tx, row, at=at)
-        await self._devices.note_reauthenticated(tx, row, at=at)
+            # Only then: an old Authenticate and an old TokenUpdate replayed must not pass for an erased device (S6).
+            await self._devices.note_reauthenticated(tx, row, at=at)
         await self._devices.set_facts(tx, row, facts_of(message), topic=message.topic, at=at)
         kind = EventKind.RENEWED if is_renewal else EventKind.FACTS_UPDATED
-        await self._devices.add_event(tx, row, kind, detail=_seen_as(presented), life=known.device.life, at=at)
+        await self._devices.add_event(tx, row, kind, detail=presented.description, life=known.device.life, at=at)
         return row
 
     async def _begin_life(self, tx: Transaction, row: EnrollmentRow, life: int, at: datetime) -> None:
@@ -166,7 +170,7 @@ class Enrolling:
                 tx,
                 known.device.row,
                 EventKind.REENROLLMENT_PENDING,
-                detail=_seen_as(presented),
+                detail=presented.description,
                 life=known.device.life,
                 at=at,
             )
@@ -205,7 +209,3 @@ def _renewal_of(presented: PresentedIdentity) -> datetime | None:
     if presented.reenrollment is not Reenrollment.INVITED:
         return None
     return renewal_time(presented.fingerprint, presented.not_before, presented.not_after)
-
-
-def _seen_as(presented: PresentedIdentity) -> str:
-    return f"certificate {presented.fingerprint.hex()[:16]} of {presented.authority}"

@@ -136,16 +136,32 @@ class Exchange:
             if reported is not None and (reported.is_renewal or not is_renewal_only):
                 items = [item for item in items if item.row != reported.row]
                 stored = await self._take(tx, enrollment, reported, report, result, at)
-        offer = _offer(items, report.status, at, is_renewal_only=is_renewal_only)
-        if offer is None and len(items) >= OPEN_WINDOW - 1:
-            items = await self._commands.open_items(tx, enrollment, limit=None)
-            offer = _offer(items, report.status, at, is_renewal_only=is_renewal_only)
-        if offer is None:
-            return _Outcome(enrollment=enrollment, stored_result=stored)
-        await self._commands.mark_sent(tx, offer.row, at=at)
-        return _Outcome(enrollment=enrollment, body=await self._body(tx, offer, channel, at), stored_result=stored)
+        handed_out = partial(self._handed_out, tx, channel, after=report.status, at=at, is_renewal_only=is_renewal_only)
+        body = await handed_out(items)
+        if body is None and len(items) >= OPEN_WINDOW - 1:
+            body = await handed_out(await self._commands.open_items(tx, enrollment, limit=None))
+        return _Outcome(enrollment=enrollment, body=body, stored_result=stored)
 
-    async def _body(self, tx: Transaction, offer: OpenItem, channel: Channel, at: datetime) -> bytes:
+    async def _handed_out(
+        self,
+        tx: Transaction,
+        channel: Channel,
+        items: list[OpenItem],
+        *,
+        after: Status,
+        at: datetime,
+        is_renewal_only: bool,
+    ) -> bytes | None:
+        """The bytes of the next command, which is then sent, or None when none of these is to be handed out."""
+        while (offer := _offer(items, after, at, is_renewal_only=is_renewal_only)) is not None:
+            body = await self._body(tx, offer, channel, at)
+            if body is not None:
+                await self._commands.mark_sent(tx, offer.row, at=at)
+                return body
+            items = [item for item in items if item.row != offer.row]
+        return None
+
+    async def _body(self, tx: Transaction, offer: OpenItem, channel: Channel, at: datetime) -> bytes | None:
         if offer.renderer is None:
             return await self._commands.body(tx, offer.command)
         return await self._renderers[offer.renderer](tx, offer, channel, at)

@@ -11,6 +11,7 @@ from enum import Enum, auto
 
 from mdmserver.checkin.recognition import Recognition
 from mdmserver.devices.identity import ExpiredIdentity, PresentedIdentity, Verdict, judge
+from mdmserver.devices.model import EventKind
 from mdmserver.devices.store import Channel, DeviceStore
 from mdmserver.errors import IdentityRefused
 from mdmserver.protocol import EnrollmentID
@@ -72,6 +73,9 @@ class Gate:
             return Turned.TO_UNENROLL
         if known.identity is not None and known.identity.is_first_use and verdict is Verdict.WELCOME:
             await self._devices.confirm_identity(tx, device.row, at=at)
+            await self._devices.add_event(
+                tx, device.row, EventKind.RENEWED, detail=presented.description, life=device.life, at=at
+            )
         return Admitted(device=device, channel=known.channel, is_renewal_only=verdict is Verdict.RENEWAL_ONLY)
 
 

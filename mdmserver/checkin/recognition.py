@@ -1,18 +1,28 @@
 """What the built-in CA's records say of a certificate that is bound to no enrollment.
 
 It may be new, issued for an invitation; or the records may be older than it: then its subject says which enrollment
-it continues, since the CA writes the enrollment's own id there.
+it continues, since the CA writes the enrollment's own id there. Such a lost certificate is believed for a live
+enrollment alone, and only if it is newer than the one that the records have: an older one was superseded in the part
+of the past that was lost.
 """
 
 from datetime import datetime
 
-from certs import enrollment_id_of, load_device_certificate
+from certs import DeviceCertificate, dump_public_key, enrollment_id_of, load_device_certificate
 from mdmserver.devices.identity import Newcomer, PresentedIdentity, Reenrollment
 from mdmserver.devices.model import DeviceFacts, EnrollmentRow
 from mdmserver.devices.store import DeviceStore, Identification
 from mdmserver.issuance.authorities import Authorities
 from mdmserver.issuance.issuing import renewal_time
-from mdmserver.issuance.model import Invitation, Issue, IssuedCertificate, IssuedRow, Purpose, key_hash
+from mdmserver.issuance.model import (
+    UNUSED_RENEWAL_WAIT,
+    AuthorityRow,
+    Invitation,
+    Issue,
+    IssuedCertificate,
+    IssuedRow,
+    key_hash,
+)
 from mdmserver.issuance.store import IssuanceStore
 from mdmserver.protocol import EnrollmentID
 from mdmserver.transaction import Transaction
@@ -31,8 +41,11 @@ class Recognition:
     ) -> Identification:
         """What is known of who speaks, after binding a certificate of ours that the records have lost."""
         known = await self._devices.identify(tx, id, presented.fingerprint)
-        is_lost = known.identity is None and presented.reenrollment is Reenrollment.INVITED
-        if not is_lost or known.device is None or not await self._recognise(tx, presented, known.device.row, at):
+        if known.identity is not None or presented.reenrollment is not Reenrollment.INVITED:
+            return known
+        if known.device is None or not known.device.is_live:
+            return known
+        if not await self._recognise(tx, presented, known.device.row, at):
             return known
         return await self._devices.identify(tx, id, presented.fingerprint)
 
@@ -40,12 +53,20 @@ class Recognition:
         self, tx: Transaction, presented: PresentedIdentity, device: EnrollmentRow, at: datetime
     ) -> bool:
         """Bind a certificate without record to the device that its subject names; False if it is not that device's."""
-        if await self._issuance.issued(tx, presented.fingerprint) is not None:
+        certificate = load_device_certificate(presented.certificate)
+        record = await self._record(tx, presented, certificate)
+        if record is not None and (record.certificate is not None or record.revoked_at is not None):
             return False
         uid = enrollment_id_of(presented.certificate)
-        if uid is None or uid != await self._devices.uid(tx, device):
+        if uid is None or await self._devices.device_with_uid(tx, uid) != device:
             return False
-        await self._adopt(tx, presented, uid, device, at)
+        active = await self._devices.active_certificate(tx, device)
+        if active is None or load_device_certificate(active).not_before >= certificate.not_before:
+            return False
+        if record is not None:
+            await self._complete(tx, record, presented)
+        else:
+            await self._adopt(tx, presented, certificate, uid, device, at)
         await self._devices.bind_renewed(
             tx,
             device,
@@ -54,6 +75,7 @@ class Recognition:
             authority=presented.authority,
             not_after=presented.not_after,
             renew_at=renewal_time(presented.fingerprint, presented.not_before, presented.not_after),
+            retry_at=at + UNUSED_RENEWAL_WAIT,
             at=at,
         )
         return True
@@ -67,14 +89,12 @@ class Recognition:
         at: datetime,
     ) -> Newcomer:
         """What a certificate of ours that is bound to nothing may begin (S2 a, b), and what comes with it."""
-        issued = await self._issuance.issued(tx, presented.fingerprint)
-        if issued is None:
-            uid = enrollment_id_of(presented.certificate)
-            if uid is None:
-                return Newcomer(is_refused=True)
-            issued = await self._adopt(tx, presented, uid, None, at)
-        if issued.revoked_at is not None or issued.issue.purpose is not Purpose.DEVICE:
+        issued = await self._record(tx, presented, load_device_certificate(presented.certificate))
+        if issued is None or not issued.is_for_newcomers:
+            # A certificate without record begins nothing: nobody knows who was invited, or whether it was revoked.
             return Newcomer(is_refused=True)
+        if issued.certificate is None:
+            await self._complete(tx, issued, presented)
         invitation = None
         if issued.issue.invitation is not None:
             invitation = await self._issuance.invitation(tx, issued.issue.invitation)
@@ -87,10 +107,11 @@ class Recognition:
             may_replace=invitation is not None and await self._may_replace(tx, invitation, known),
         )
 
-    async def bound(self, tx: Transaction, newcomer: Newcomer, enrollment: EnrollmentRow) -> None:
-        """Remember in the records of issuance which enrollment the certificate began."""
+    async def bound(self, tx: Transaction, newcomer: Newcomer, enrollment: EnrollmentRow, at: datetime) -> None:
+        """Remember which enrollment the certificate began, of which renewals that were under way are void."""
         if newcomer.issued is not None:
             await self._issuance.belongs_to(tx, IssuedRow(newcomer.issued), enrollment)
+            await self._issuance.end_challenges(tx, enrollment, at=at)
 
     async def _may_replace(self, tx: Transaction, invitation: Invitation, known: EnrollmentRow | None) -> bool:
         """S2 b: the invitation says so, or it names the serial number or the user that the live enrollment has."""
@@ -104,29 +125,45 @@ class Recognition:
             return True
         return invitation.user_name is not None and invitation.user_name == enrollment.user_name
 
-    async def _adopt(
-        self, tx: Transaction, presented: PresentedIdentity, uid: str, device: EnrollmentRow | None, at: datetime
-    ) -> IssuedCertificate:
-        certificate = load_device_certificate(presented.certificate)
+    async def _record(
+        self, tx: Transaction, presented: PresentedIdentity, certificate: DeviceCertificate
+    ) -> IssuedCertificate | None:
+        return await self._issuance.issued(tx, self._authority_of(presented), certificate.serial_number)
+
+    def _authority_of(self, presented: PresentedIdentity) -> AuthorityRow:
         own = self._authorities.by_trust_name(presented.authority)
         assert own is not None
+        return own.row
+
+    async def _complete(self, tx: Transaction, record: IssuedCertificate, presented: PresentedIdentity) -> None:
+        """Add to the records that a certificate was signed: they are of the moment before."""
+        await self._issuance.signed(
+            tx, record.row, certificate=presented.certificate, fingerprint=presented.fingerprint
+        )
+
+    async def _adopt(
+        self,
+        tx: Transaction,
+        presented: PresentedIdentity,
+        certificate: DeviceCertificate,
+        uid: str,
+        device: EnrollmentRow,
+        at: datetime,
+    ) -> None:
         issue = Issue(
-            authority=own.row,
+            authority=self._authority_of(presented),
             serial_number=certificate.serial_number,
             enrollment_uid=uid,
             challenge=None,
             invitation=None,
             enrollment=device,
             transaction_id=None,
-            public_key_hash=key_hash(presented.certificate),
+            public_key_hash=key_hash(dump_public_key(certificate.public_key)),
             not_before=certificate.not_before,
             not_after=certificate.not_after,
         )
-        row = await self._issuance.adopt(
+        await self._issuance.adopt(
             tx, issue, certificate=presented.certificate, fingerprint=presented.fingerprint, at=at
-        )
-        return IssuedCertificate(
-            row=row, issue=issue, certificate=presented.certificate, fingerprint=presented.fingerprint, revoked_at=None
         )
 
 

@@ -14,7 +14,7 @@ from mdmserver.checkin.model import EMPTY, Answer, Reply, UserAuthentication
 from mdmserver.checkin.ports import DeclarativePort, TokenProvider
 from mdmserver.clock import Clock
 from mdmserver.devices.identity import PresentedIdentity
-from mdmserver.devices.model import EventKind
+from mdmserver.devices.model import EnrollmentRow, EventKind
 from mdmserver.devices.presence import Presence
 from mdmserver.devices.store import Channel, DeviceStore
 from mdmserver.errors import IdentityRefused
@@ -100,11 +100,12 @@ class CheckinService:
         if presented.is_expired:
             raise IdentityRefused(f"{message.enrollment_id} presented an expired certificate")
 
-        async def body(tx: Transaction) -> bool:
-            return await self._enrolling.authenticate(tx, message, presented, at) is not None
+        async def body(tx: Transaction) -> EnrollmentRow | Turned:
+            return await self._enrolling.authenticate(tx, message, presented, at)
 
-        if not await self._storage.run(body):
-            raise IdentityRefused(f"the certificate presented may not enroll {message.enrollment_id}")
+        done = await self._storage.run(body)
+        if isinstance(done, Turned):
+            raise turned_away(done, message.enrollment_id)
         return EMPTY
 
     async def token_update(self, message: TokenUpdate, presented: PresentedIdentity) -> Reply:

@@ -9,6 +9,7 @@ and one in grace. The body's ids only confirm what the certificate says.
     of an invitation       | live             | a new life if the invitation may replace it, or it was
                            |                  | released; else refused, asked                         (b)
     ours, believed here    | live             | news of its facts: a renewal, or the same again     (c, d)
+    ours, believed here    | ended            | refused
     never seen, external   | unknown or ended | a new enrollment or life; the certificate is pinned   (e)
     never seen, external   | live             | a new life if `allow` or released; else refused, asked (e)
     active here, external  | live             | a new life                                            (d)
@@ -63,6 +64,11 @@ class PresentedIdentity:
     is_expired: bool
     by_signature: bool
 
+    @property
+    def description(self) -> str:
+        """For people."""
+        return f"certificate {self.fingerprint.hex()[:16]} of {self.authority}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownIdentity:
@@ -73,6 +79,15 @@ class KnownIdentity:
     changed_at: datetime
     is_first_use: bool = False
     """Renewed, and not used by the device until now."""
+
+    @property
+    def is_believed(self) -> bool:
+        """Whether it is one of the two states in which a certificate speaks for its device."""
+        return self.state in (IdentityState.ACTIVE, IdentityState.GRACE)
+
+    def is_out_of_grace(self, at: datetime) -> bool:
+        """Whether it was replaced by a renewed one so long ago that it is good for renewal alone."""
+        return self.state is IdentityState.GRACE and at - self.changed_at > GRACE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,14 +133,15 @@ def decide(
     *,
     newcomer: Newcomer,
     reenrollment: Reenrollment,
+    at: datetime,
 ) -> Beginning:
     """What an Authenticate with this certificate for this enrollment begins: the table above, row by row."""
     if identity is not None:
         is_own = enrollment is not None and identity.enrollment == enrollment.row
-        if not is_own or identity.state not in (IdentityState.ACTIVE, IdentityState.GRACE):
+        if not is_own or not identity.is_believed or identity.is_out_of_grace(at):
             return Beginning.NOTHING
         if reenrollment is Reenrollment.INVITED:
-            return Beginning.FACTS
+            return Beginning.FACTS if enrollment is not None and enrollment.is_live else Beginning.NOTHING
         return Beginning.LIFE if identity.state is IdentityState.ACTIVE else Beginning.NOTHING
     if newcomer.is_refused:
         return Beginning.NOTHING
@@ -156,12 +172,12 @@ def judge(
     """Whether the certificate speaks for the device `device` (None: unknown), whichever channel the message is for."""
     if identity is None or device is None or identity.enrollment != device:
         return Verdict.REFUSED
-    if identity.state not in (IdentityState.ACTIVE, IdentityState.GRACE):
+    if not identity.is_believed:
         return Verdict.REFUSED
     if presented.is_expired:
         may_renew = expired is ExpiredIdentity.RENEW and presented.by_signature
         return Verdict.RENEWAL_ONLY if may_renew else Verdict.REFUSED
-    if identity.state is IdentityState.GRACE and at - identity.changed_at > GRACE:
+    if identity.is_out_of_grace(at):
         # The device never used the renewed one. It may have lost it: it is let in to renew, and to do nothing else.
         return Verdict.RENEWAL_ONLY if expired is ExpiredIdentity.RENEW else Verdict.REFUSED
     return Verdict.WELCOME

@@ -35,7 +35,7 @@ class Channel:
     token_update_tally: int
     is_to_unenroll: bool = False
     has_reauthenticated: bool = False
-    """An Authenticate that began nothing came since the last TokenUpdate."""
+    """It renewed its certificate, and no TokenUpdate has come since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,18 +114,27 @@ class DeviceStore(Protocol):
         authority: str,
         not_after: datetime,
         renew_at: datetime,
+        retry_at: datetime,
         at: datetime,
     ) -> None:
         """Make a renewed certificate the active one, its first use to come; the one that the device uses goes into
-        grace, and one that it never used is superseded."""
+        grace, and one that it never used is superseded. Unless it is used, renewal is due again at `retry_at`."""
         ...
 
     async def confirm_identity(self, tx: Transaction, device: EnrollmentRow, *, at: datetime) -> None:
         """The active certificate was used: what was in grace is superseded."""
         ...
 
-    async def live_device_of(self, tx: Transaction, fingerprint: bytes) -> EnrollmentRow | None:
-        """The live device that a certificate which is active or in grace belongs to, or None."""
+    async def believed(self, tx: Transaction, fingerprint: bytes) -> KnownIdentity | None:
+        """A certificate that is active or in grace for a live device, or None."""
+        ...
+
+    async def active_certificate(self, tx: Transaction, device: EnrollmentRow) -> bytes | None:
+        """The device's active certificate (DER), or None."""
+        ...
+
+    async def device_with_uid(self, tx: Transaction, uid: str) -> EnrollmentRow | None:
+        """The device, live or not, whose certificates carry this id, or None."""
         ...
 
     async def uid(self, tx: Transaction, device: EnrollmentRow) -> str:
@@ -137,7 +146,7 @@ class DeviceStore(Protocol):
         ...
 
     async def note_reauthenticated(self, tx: Transaction, device: EnrollmentRow, *, at: datetime) -> None:
-        """An Authenticate came that began nothing."""
+        """The Authenticate of a renewal came."""
         ...
 
     async def request_unenroll(self, tx: Transaction, device: EnrollmentRow, *, at: datetime) -> None:
@@ -150,15 +159,16 @@ class DeviceStore(Protocol):
         ...
 
     async def due_for_renewal(self, tx: Transaction, *, at: datetime, limit: int) -> list[DueRenewal]:
-        """Live, enabled devices whose active certificate of ours is to be renewed by now, the most urgent first."""
+        """Live, enabled devices that shall stay and whose active certificate of ours is to be renewed by now, the
+        longest due first."""
         ...
 
     async def certificate_troubles(self, tx: Transaction, *, at: datetime) -> CertificateTroubles:
         """Live devices whose active certificate has expired, or will soon and was to be renewed long ago."""
         ...
 
-    async def renewal_tried(self, tx: Transaction, device: EnrollmentRow, *, next_at: datetime) -> None:
-        """One attempt more; look again then."""
+    async def renewal_tried(self, tx: Transaction, device: EnrollmentRow, *, at: datetime, next_at: datetime) -> bool:
+        """One attempt more; look again at `next_at`. False, and nothing done, if it is not due any more."""
         ...
 
     async def set_identity_state(

@@ -1,22 +1,33 @@
 """Makes the profile that a device enrolls with, and again for each renewal: signed, with a challenge of its own."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from certs import PrivateKey
+from certs import CertificateError, PrivateKey
 from mdmserver.commands.model import OpenItem
 from mdmserver.commands.ports import Renderer
 from mdmserver.devices.store import Channel
+from mdmserver.errors import MDMError
 from mdmserver.issuance.authorities import Authorities
 from mdmserver.issuance.model import CHALLENGE_BYTES, secret_hash
 from mdmserver.issuance.store import IssuanceStore
 from mdmserver.protocol import CommandUUID, build_command
 from mdmserver.secret import Secret
 from mdmserver.transaction import Transaction
-from profiles import EnrollmentSettings, SCEPSettings, enrollment_profile, identifiers_of, render, sign_profile
+from profiles import (
+    EnrollmentSettings,
+    ProfileError,
+    SCEPSettings,
+    enrollment_profile,
+    identifiers_of,
+    render,
+    sign_profile,
+)
 
+_log = logging.getLogger(__name__)
 SCEP_PATH = "/scep"
 PLACEHOLDER_TOPIC = "com.apple.mgmt.External.placeholder"
 
@@ -97,8 +108,14 @@ def renewal_renderer(
 ) -> Renderer:
     """Renders the InstallProfile of a renewal: a challenge is minted for each delivery and replaces the one before."""
 
-    async def renderer(tx: Transaction, item: OpenItem, channel: Channel, at: datetime) -> bytes:
+    async def renderer(tx: Transaction, item: OpenItem, channel: Channel, at: datetime) -> bytes | None:
         challenge = random_token(CHALLENGE_BYTES)
+        try:
+            payload = profiles.build(Secret(challenge))
+        except (ProfileError, CertificateError, MDMError) as error:
+            # A certificate or setting of ours is broken: that must not keep the device from its other commands.
+            _log.error("renewal_not_rendered", extra={"command_uuid": item.command_uuid, "code": error.code})
+            return None
         await issuance.mint(
             tx,
             secret_hash=secret_hash(challenge),
@@ -108,7 +125,6 @@ def renewal_renderer(
             expires_at=at + challenge_lifetime,
             at=at,
         )
-        payload = profiles.build(Secret(challenge))
         return build_command(CommandUUID(item.command_uuid), {"RequestType": "InstallProfile", "Payload": payload}).body
 
     return renderer

@@ -1,7 +1,8 @@
 """Renews device identities in time: the enrollment profile is sent again, spread, paced, and until it worked.
 
 Level-triggered: every sweep looks for devices whose active certificate is due and does what is missing now. A renewal
-that got no answer, NotNow or an error, or was acknowledged and yielded no certificate, is due again later.
+that got no answer, NotNow or an error, or that yielded no certificate which the device uses, is due again later. Where
+the CA itself ends with the certificate, renewal waits for the next CA: it would gain nothing.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from mdmserver.commands.model import RENEWAL, NewCommand
 from mdmserver.commands.store import CommandStore
 from mdmserver.devices.store import DeviceStore, DueRenewal
 from mdmserver.events import Hint, Hints
+from mdmserver.issuance.authorities import Authorities
 from mdmserver.protocol import CommandUUID
 from mdmserver.transaction import Storage, Transaction
 
@@ -41,6 +43,7 @@ class Renewal:
         devices: DeviceStore,
         commands: CommandStore,
         audit: AuditStore,
+        authorities: Authorities,
         hints: Hints,
         clock: Clock,
         pace: Pace,
@@ -50,6 +53,7 @@ class Renewal:
         self._devices = devices
         self._commands = commands
         self._audit = audit
+        self._authorities = authorities
         self._hints = hints
         self._clock = clock
         self._pace = pace
@@ -67,7 +71,11 @@ class Renewal:
         return begun
 
     async def _renew(self, tx: Transaction, *, renewal: DueRenewal, at: datetime) -> bool:
-        await self._devices.renewal_tried(tx, renewal.device, next_at=at + wait_after(renewal.attempts))
+        next_at = at + wait_after(renewal.attempts)
+        if not await self._devices.renewal_tried(tx, renewal.device, at=at, next_at=next_at):
+            return False
+        if self._authorities.issuing.authority.not_after <= renewal.not_after:
+            return False
         if await self._commands.has_open_renewal(tx, renewal.device):
             # It is on its way: an offline device gets one, not one a day.
             return False

@@ -6,18 +6,27 @@ serial number, same dates, hence the same bytes.
 
 import asyncio
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import uuid4
 
-from certs import CertificateError, CertificateProfile, CertificateRequest, PublicKey, load_device_certificate
+from certs import (
+    CertificateError,
+    CertificateProfile,
+    CertificateRequest,
+    PublicKey,
+    RevocationReason,
+    load_device_certificate,
+)
 from mdmserver.clock import Clock
+from mdmserver.devices.identity import IdentityState
 from mdmserver.devices.model import EnrollmentRow
 from mdmserver.devices.store import DeviceStore
 from mdmserver.errors import MDMError
 from mdmserver.issuance.authorities import Authorities, OwnAuthority, new_serial
 from mdmserver.issuance.model import (
+    UNUSED_RENEWAL_WAIT,
     Challenge,
     InvitationRow,
     Issue,
@@ -181,15 +190,27 @@ class Issuing:
         at: datetime,
     ) -> IssuedCertificate:
         signer = load_device_certificate(signer_der)
-        enrollment = await self._devices.live_device_of(tx, signer.fingerprint)
-        if enrollment is None or not signer.not_before <= at <= signer.not_after:
+        identity = await self._devices.believed(tx, signer.fingerprint)
+        if identity is None or not signer.not_before <= at <= signer.not_after:
             raise NotPermitted("a renewal is signed by the device's present certificate")
+        enrollment = identity.enrollment
         known = await self._issuance.issued_for_renewal(tx, enrollment, keys)
-        if known is not None and known.revoked_at is None and known.fingerprint != signer.fingerprint:
+        if known is not None and known.fingerprint != signer.fingerprint and await self._is_present(tx, known, at):
             return known
+        if identity.is_first_use:
+            await self._devices.confirm_identity(tx, enrollment, at=at)
         uid = await self._devices.uid(tx, enrollment)
         permission = Permission(enrollment_uid=uid, enrollment=enrollment)
         return await self._recorded(tx, permission, transaction_id, keys, authority, at)
+
+    async def _is_present(self, tx: Transaction, issued: IssuedCertificate, at: datetime) -> bool:
+        """Whether it is the enrollment's active certificate, or recorded to become it."""
+        if issued.revoked_at is not None or issued.issue.not_after <= at:
+            return False
+        if issued.fingerprint is None:
+            return True
+        identity = await self._devices.believed(tx, issued.fingerprint)
+        return identity is not None and identity.state is IdentityState.ACTIVE
 
     async def _recorded(
         self,
@@ -200,7 +221,7 @@ class Issuing:
         authority: OwnAuthority,
         at: datetime,
     ) -> IssuedCertificate:
-        profile = self._profile(permission.enrollment_uid)
+        profile = CertificateProfile(common_name=COMMON_NAME, lifetime=self._lifetime)
         not_before = profile.not_before(at).replace(microsecond=0)
         issue = Issue(
             authority=authority.row,
@@ -227,7 +248,7 @@ class Issuing:
             certificate = await asyncio.to_thread(
                 authority.authority.issue,
                 public_key,
-                self._profile(issued.issue.enrollment_uid),
+                _recorded_profile(issued.issue),
                 issued.issue.serial_number,
                 issued.issue.not_before,
             )
@@ -249,16 +270,27 @@ class Issuing:
         at: datetime,
     ) -> None:
         parsed = load_device_certificate(certificate)
-        await self._issuance.signed(tx, row, certificate=certificate, fingerprint=parsed.fingerprint)
-        if issue.enrollment is not None:
-            await self._devices.bind_renewed(
-                tx, issue.enrollment, fingerprint=parsed.fingerprint, certificate=certificate,
-                authority=own.trust_name, not_after=parsed.not_after,
-                renew_at=renewal_time(parsed.fingerprint, parsed.not_before, parsed.not_after), at=at,
-            )  # fmt: skip
+        is_first = await self._issuance.signed(tx, row, certificate=certificate, fingerprint=parsed.fingerprint)
+        if issue.enrollment is None or not is_first:
+            return
+        enrollment = await self._devices.enrollment(tx, issue.enrollment)
+        is_same_life = await self._devices.uid(tx, issue.enrollment) == issue.enrollment_uid
+        if enrollment is None or enrollment.ended_at is not None or not is_same_life:
+            # It ended, or began anew, while the certificate was signed.
+            await self._issuance.revoke_issued(tx, row, reason=RevocationReason.CESSATION_OF_OPERATION, at=at)
+            return
+        await self._devices.bind_renewed(
+            tx, issue.enrollment, fingerprint=parsed.fingerprint, certificate=certificate,
+            authority=own.trust_name, not_after=parsed.not_after,
+            renew_at=renewal_time(parsed.fingerprint, parsed.not_before, parsed.not_after),
+            retry_at=at + UNUSED_RENEWAL_WAIT, at=at,
+        )  # fmt: skip
 
-    def _profile(self, uid: str) -> CertificateProfile:
-        return CertificateProfile(common_name=COMMON_NAME, enrollment_id=uid, lifetime=self._lifetime)
+
+def _recorded_profile(issue: Issue) -> CertificateProfile:
+    """With the lifetime that was recorded, whatever is configured by the time of the signature."""
+    profile = CertificateProfile(common_name=COMMON_NAME, enrollment_id=issue.enrollment_uid)
+    return replace(profile, lifetime=issue.not_after - profile.not_after(issue.not_before) + profile.lifetime)
 
 
 def renewal_time(fingerprint: bytes, not_before: datetime, not_after: datetime) -> datetime:

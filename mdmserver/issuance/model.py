@@ -26,6 +26,8 @@ SERIAL_BITS = 127
 LONGEST_INVITATION = timedelta(days=366)
 MOST_USES = 1000
 UNUSED_CERTIFICATE_LIFETIME = timedelta(hours=24)
+UNUSED_RENEWAL_WAIT = timedelta(days=1)
+"""A device that does not use its renewed certificate may have lost it: after this time it is offered another."""
 
 
 class AuthorityRole(StrEnum):
@@ -125,6 +127,12 @@ class IssuedCertificate:
         """Whether a request with these is the one it was issued for, whose answer was lost."""
         issue = self.issue
         return issue.transaction_id == transaction_id and issue.public_key_hash == public_key_hash
+
+    @property
+    def is_for_newcomers(self) -> bool:
+        """Whether a device may begin to enroll with it: not with a renewed, a revoked or the server's own one."""
+        is_device = self.issue.purpose is Purpose.DEVICE
+        return is_device and self.issue.enrollment is None and self.revoked_at is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

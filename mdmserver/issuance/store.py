@@ -75,6 +75,10 @@ class IssuanceStore(Protocol):
         """Keep a challenge; `replaces` ends the open ones of the same invitation or enrollment."""
         ...
 
+    async def end_challenges(self, tx: Transaction, enrollment: EnrollmentRow, *, at: datetime) -> None:
+        """The open challenges for renewals of this enrollment can be used no more."""
+        ...
+
     async def challenge(self, tx: Transaction, secret_hash: bytes) -> Challenge | None:
         """The challenge with this secret, or None."""
         ...
@@ -83,8 +87,8 @@ class IssuanceStore(Protocol):
         """The intent to sign: uses up the challenge and a use of the invitation."""
         ...
 
-    async def signed(self, tx: Transaction, row: IssuedRow, *, certificate: bytes, fingerprint: bytes) -> None:
-        """Add the signed certificate to its record."""
+    async def signed(self, tx: Transaction, row: IssuedRow, *, certificate: bytes, fingerprint: bytes) -> bool:
+        """Add the signed certificate to its record; False if it is there already."""
         ...
 
     async def issued_for_challenge(self, tx: Transaction, secret_hash: bytes) -> IssuedCertificate | None:
@@ -103,8 +107,8 @@ class IssuanceStore(Protocol):
         """The newest certificate of this SCEP transaction for this key, or None."""
         ...
 
-    async def issued(self, tx: Transaction, fingerprint: bytes) -> IssuedCertificate | None:
-        """The record of a certificate, or None if none of ours has this fingerprint."""
+    async def issued(self, tx: Transaction, authority: AuthorityRow, serial_number: int) -> IssuedCertificate | None:
+        """The record of the certificate that this CA signed under this number, or None."""
         ...
 
     async def adopt(

@@ -53,10 +53,10 @@ class IdentityRows:
         await tx.execute(
             "INSERT INTO identity "
             "(fingerprint, enrollment_id, state, authority, certificate, not_after, bound_at, changed_at, "
-            "first_used_at, renew_at) VALUES (?, ?, 'active', ?, ?, ?, ?, ?, ?, ?) "
+            "first_used_at, renew_at, planned_renewal_at) VALUES (?, ?, 'active', ?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (fingerprint) DO UPDATE SET bound_at = excluded.bound_at",
             presented.fingerprint, device, presented.authority, presented.certificate,
-            stored(presented.not_after), stored(at), stored(at), stored(at), stored(renew_at),
+            stored(presented.not_after), stored(at), stored(at), stored(at), stored(renew_at), stored(renew_at),
         )  # fmt: skip
 
     async def bind_renewed(
@@ -69,9 +69,10 @@ class IdentityRows:
         authority: str,
         not_after: datetime,
         renew_at: datetime,
+        retry_at: datetime,
         at: datetime,
     ) -> None:
-        """Make a renewed certificate the active one, its first use to come."""
+        """Make a renewed certificate the active one, its first use to come; until then it is due at `retry_at`."""
         # One that was renewed before and never used makes room; the one that is in use goes, or stays, in grace.
         await tx.execute(
             "UPDATE identity SET state = 'superseded', changed_at = ? "
@@ -94,14 +95,18 @@ class IdentityRows:
         )
         await tx.execute(
             "INSERT INTO identity (fingerprint, enrollment_id, state, authority, certificate, not_after, bound_at, "
-            "changed_at, renew_at) VALUES (?, ?, 'active', ?, ?, ?, ?, ?, ?)",
-            fingerprint, device, authority, certificate, stored(not_after), stored(at), stored(at), stored(renew_at),
+            "changed_at, renew_at, planned_renewal_at) VALUES (?, ?, 'active', ?, ?, ?, ?, ?, ?, ?)",
+            fingerprint, device, authority, certificate, stored(not_after), stored(at), stored(at), stored(retry_at),
+            stored(renew_at),
         )  # fmt: skip
 
     async def confirm_identity(self, tx: Transaction, device: EnrollmentRow, *, at: datetime) -> None:
-        """The active certificate was used: what was in grace is superseded."""
+        """The active certificate was used: what was in grace is superseded, and its renewal waits for its time."""
         await tx.execute(
-            "UPDATE identity SET first_used_at = ? WHERE enrollment_id = ? AND state = 'active'", stored(at), device
+            "UPDATE identity SET first_used_at = ?, renew_at = planned_renewal_at, renew_attempts = 0 "
+            "WHERE enrollment_id = ? AND state = 'active' AND first_used_at IS NULL",
+            stored(at),
+            device,
         )
         await tx.execute(
             "UPDATE identity SET state = 'superseded', changed_at = ? WHERE enrollment_id = ? AND state = 'grace'",
@@ -109,13 +114,26 @@ class IdentityRows:
             device,
         )
 
-    async def live_device_of(self, tx: Transaction, fingerprint: bytes) -> EnrollmentRow | None:
-        """The live device that a certificate which is active or in grace belongs to, or None."""
+    async def believed(self, tx: Transaction, fingerprint: bytes) -> KnownIdentity | None:
+        """A certificate that is active or in grace for a live device, or None."""
         row = await tx.fetch_one(
-            "SELECT e.id FROM identity i JOIN enrollment e ON e.id = i.enrollment_id "
+            "SELECT i.enrollment_id, i.state, i.changed_at, i.first_used_at IS NULL "
+            "FROM identity i JOIN enrollment e ON e.id = i.enrollment_id "
             "WHERE i.fingerprint = ? AND i.state IN ('active', 'grace') AND e.ended_at IS NULL",
             fingerprint,
         )
+        return None if row is None else _identity_of(row)
+
+    async def active_certificate(self, tx: Transaction, device: EnrollmentRow) -> bytes | None:
+        """The device's active certificate (DER), or None."""
+        row = await tx.fetch_one(
+            "SELECT certificate FROM identity WHERE enrollment_id = ? AND state = 'active'", device
+        )
+        return None if row is None else bytes(row[0])
+
+    async def device_with_uid(self, tx: Transaction, uid: str) -> EnrollmentRow | None:
+        """The device, live or not, whose certificates carry this id, or None."""
+        row = await tx.fetch_one("SELECT id FROM enrollment WHERE uid = ?", uid)
         return None if row is None else EnrollmentRow(row[0])
 
     async def uid(self, tx: Transaction, device: EnrollmentRow) -> str:
@@ -127,11 +145,12 @@ class IdentityRows:
         return str(row[0])
 
     async def due_for_renewal(self, tx: Transaction, *, at: datetime, limit: int) -> list[DueRenewal]:
-        """Live, enabled devices whose active certificate of ours is to be renewed by now, the most urgent first."""
+        """Live, enabled devices that shall stay and whose active certificate of ours is to be renewed by now."""
         rows = await tx.fetch_all(
             "SELECT e.id, e.key, e.life, i.renew_attempts, i.not_after FROM identity i "
             "JOIN enrollment e ON e.id = i.enrollment_id WHERE i.state = 'active' AND i.renew_at IS NOT NULL "
-            "AND i.renew_at <= ? AND e.ended_at IS NULL AND e.enabled = 1 ORDER BY i.renew_at LIMIT ?",
+            "AND i.renew_at <= ? AND e.ended_at IS NULL AND e.enabled = 1 AND e.unenroll_requested_at IS NULL "
+            "ORDER BY i.renew_at LIMIT ?",
             stored(at),
             limit,
         )
@@ -159,14 +178,18 @@ class IdentityRows:
         assert row is not None
         return CertificateTroubles(expired=row[0], overdue=row[1])
 
-    async def renewal_tried(self, tx: Transaction, device: EnrollmentRow, *, next_at: datetime) -> None:
-        """One attempt more; look again then."""
-        await tx.execute(
+    async def renewal_tried(self, tx: Transaction, device: EnrollmentRow, *, at: datetime, next_at: datetime) -> bool:
+        """One attempt more; look again at `next_at`. False, and nothing done, if it is not due any more."""
+        changed = await tx.execute(
             "UPDATE identity SET renew_attempts = renew_attempts + 1, renew_at = ? "
-            "WHERE enrollment_id = ? AND state = 'active'",
+            "WHERE enrollment_id = ? AND state = 'active' AND renew_at <= ? AND EXISTS (SELECT 1 FROM enrollment "
+            "WHERE id = ? AND enabled = 1 AND unenroll_requested_at IS NULL)",
             stored(next_at),
             device,
+            stored(at),
+            device,
         )
+        return changed == 1
 
     async def set_identity_state(
         self, tx: Transaction, device: EnrollmentRow, state: IdentityState, *, at: datetime

@@ -81,6 +81,10 @@ class InvitationRows:
             stored(expires_at),
         )
 
+    async def end_challenges(self, tx: Transaction, enrollment: EnrollmentRow, *, at: datetime) -> None:
+        """The open challenges for renewals of this enrollment can be used no more."""
+        await self._end_challenges(tx, "enrollment_id", enrollment, at)
+
     async def challenge(self, tx: Transaction, secret_hash: bytes) -> Challenge | None:
         """The challenge with this secret, or None."""
         row = await tx.fetch_one(

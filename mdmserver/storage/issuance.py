@@ -93,11 +93,15 @@ class SQLIssuanceStore(InvitationRows):
             await tx.execute("UPDATE invitation SET uses = uses + 1 WHERE id = ?", issue.invitation)
         return IssuedRow(row[0])
 
-    async def signed(self, tx: Transaction, row: IssuedRow, *, certificate: bytes, fingerprint: bytes) -> None:
-        """Add the signed certificate to its record."""
-        await tx.execute(
-            "UPDATE issued_certificate SET certificate = ?, fingerprint = ? WHERE id = ?", certificate, fingerprint, row
+    async def signed(self, tx: Transaction, row: IssuedRow, *, certificate: bytes, fingerprint: bytes) -> bool:
+        """Add the signed certificate to its record; False if it is there already."""
+        changed = await tx.execute(
+            "UPDATE issued_certificate SET certificate = ?, fingerprint = ? WHERE id = ? AND certificate IS NULL",
+            certificate,
+            fingerprint,
+            row,
         )
+        return changed == 1
 
     async def issued_for_challenge(self, tx: Transaction, secret_hash: bytes) -> IssuedCertificate | None:
         """What a used challenge was turned into, or None."""
@@ -131,9 +135,11 @@ class SQLIssuanceStore(InvitationRows):
             )
         )
 
-    async def issued(self, tx: Transaction, fingerprint: bytes) -> IssuedCertificate | None:
-        """The record of a certificate, or None if none of ours has this fingerprint."""
-        return _issued_of(await tx.fetch_one(f"{_ISSUED} fingerprint = ?", fingerprint))
+    async def issued(self, tx: Transaction, authority: AuthorityRow, serial_number: int) -> IssuedCertificate | None:
+        """The record of the certificate that this CA signed under this number, or None."""
+        return _issued_of(
+            await tx.fetch_one(f"{_ISSUED} authority_id = ? AND serial_number = ?", authority, f"{serial_number:x}")
+        )
 
     async def adopt(
         self, tx: Transaction, issue: Issue, *, certificate: bytes, fingerprint: bytes, at: datetime

@@ -75,9 +75,11 @@ ALTER TABLE enrollment ADD COLUMN unenroll_requested_at INTEGER;
 ALTER TABLE enrollment ADD COLUMN deleted_at INTEGER;
 CREATE UNIQUE INDEX enrollment_uid ON enrollment (uid) WHERE uid IS NOT NULL;
 
--- When the active certificate is next to be renewed; NULL where another CA issued it.
+-- When a certificate's renewal is next looked at; NULL where another CA issued it. Until its first use that is soon,
+-- then when it is its turn, which planned_renewal_at keeps.
 ALTER TABLE identity ADD COLUMN first_used_at INTEGER;
 ALTER TABLE identity ADD COLUMN renew_at INTEGER;
+ALTER TABLE identity ADD COLUMN planned_renewal_at INTEGER;
 ALTER TABLE identity ADD COLUMN renew_attempts INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX identity_renewal ON identity (renew_at) WHERE state = 'active' AND renew_at IS NOT NULL;
 
