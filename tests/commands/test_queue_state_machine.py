@@ -30,7 +30,10 @@ from tests.fleet import ADMIN, FakeClock, Fleet, certificate, device_id, plist_c
 T = TypeVar("T")
 DEVICE, USER = device_id(1), user_id(1)
 CHANNELS = st.sampled_from([DEVICE, DEVICE, USER])
-ANSWERS = st.sampled_from([Status.ACKNOWLEDGED, Status.ERROR, Status.COMMAND_FORMAT_ERROR, Status.NOT_NOW])
+# As often as they matter: what is put off comes back, what is answered is over.
+ANSWERS = st.sampled_from(
+    [Status.NOT_NOW, Status.NOT_NOW, Status.ACKNOWLEDGED, Status.ERROR, Status.COMMAND_FORMAT_ERROR]
+)
 HALF_AN_HOUR = timedelta(minutes=30)
 FAR = timedelta(days=2)
 
@@ -73,7 +76,11 @@ class QueueMachine(RuleBasedStateMachine):
     def is_there(self, channel: EnrollmentID) -> bool:
         return self.is_enrolled if channel == DEVICE else self.is_enrolled and self.is_logged_in
 
-    @rule(what=st.sampled_from(["a new life", "the device leaves", "the user leaves", "restart", "crash"]))
+    @rule(
+        what=st.sampled_from(
+            ["a new life", "the device leaves", "the user leaves", "the user comes back", "restart", "crash"]
+        )
+    )
     def something_rare(self, what: str) -> None:
         match what:
             case "a new life":
@@ -86,16 +93,13 @@ class QueueMachine(RuleBasedStateMachine):
             case "the user leaves":
                 self.check_out(USER)
                 self.report(USER, Status.IDLE, None, reply_is_lost=False)
+            case "the user comes back":
+                self.log_in()
             case "restart":
                 self.run(self.opened.__aexit__(None, None, None))
                 self._open()
             case "crash":
                 self.crash()
-
-    @precondition(lambda self: not self.is_logged_in)
-    @rule()
-    def the_user_comes_back(self) -> None:
-        self.log_in()
 
     def enroll(self) -> None:
         """A new life: with the certificate as before, or after a check-out, which revoked it, with the next one."""
@@ -103,6 +107,8 @@ class QueueMachine(RuleBasedStateMachine):
         for queue in self.queues.values():
             queue.clear()
         self.is_enrolled, self.is_logged_in = True, False
+        if self.states % 2 == 0:
+            self.log_in()
 
     def log_in(self) -> None:
         self.run(self.fleet.token_update(USER, self.presented))
@@ -129,7 +135,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(
         channels=st.sampled_from([(DEVICE,), (DEVICE, USER)]),
-        number=st.integers(min_value=1, max_value=3),
+        number=st.integers(min_value=2, max_value=4),
         priority=st.sampled_from([0, 0, 1, -1]),
         held_back=st.sampled_from([None, None, None, HALF_AN_HOUR]),
         lives_for=st.sampled_from([None, None, HALF_AN_HOUR, 2 * HALF_AN_HOUR]),
@@ -171,7 +177,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert (channel, served) not in self.finals
         self.held[channel] = None if reply_is_lost else served
 
-    @rule(channel=CHANNELS, answers=st.lists(ANSWERS, max_size=5), last_reply_is_lost=st.booleans())
+    @rule(channel=CHANNELS, answers=st.lists(ANSWERS, min_size=1, max_size=6), last_reply_is_lost=st.booleans())
     def converse(self, channel: EnrollmentID, answers: list[Status], last_reply_is_lost: bool) -> None:
         """The device connects and answers what it is given, as long as it likes."""
         self.report(channel, Status.IDLE, None, reply_is_lost=last_reply_is_lost and not answers)
@@ -181,7 +187,9 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(channel=CHANNELS, status=ANSWERS, is_cancelled_before=st.booleans())
     def answer_what_is_held(self, channel: EnrollmentID, status: Status, is_cancelled_before: bool) -> None:
-        """The answer to a command from an earlier conversation, whatever became of it since."""
+        """The answer to a command that was given before, whatever became of it since."""
+        if self.held[channel] is None:
+            self.report(channel, Status.IDLE, None, reply_is_lost=False)
         uuid = self.held[channel]
         if uuid is None:
             return
@@ -189,7 +197,7 @@ class QueueMachine(RuleBasedStateMachine):
             self._cancel(uuid)
         self.report(channel, status, uuid, reply_is_lost=False)
 
-    @rule(channel=CHANNELS, times=st.integers(min_value=1, max_value=7))
+    @rule(channel=CHANNELS, times=st.integers(min_value=1, max_value=6))
     def replies_are_lost(self, channel: EnrollmentID, times: int) -> None:
         for _ in range(times):
             self.report(channel, Status.IDLE, None, reply_is_lost=True)
