@@ -125,7 +125,7 @@ async def test_a_ca_with_another_fingerprint_is_not_asked(peer: Peer, rsa_key: P
 
 
 async def test_a_wrong_challenge_is_refused_with_the_reason(peer: Peer, rsa_key: PrivateKey) -> None:
-    with pytest.raises(CertificateDenied, match="the CA refused the certificate .BAD_REQUEST"):
+    with pytest.raises(CertificateDenied, match="the CA refused the certificate"):
         await obtained(replace(peer.payload, challenge="another"), rsa_key)
 
 
