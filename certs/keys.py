@@ -12,6 +12,8 @@ from certs.errors import CertificateRefused, MalformedDER
 
 PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey
 PublicKey = RSAPublicKey | EllipticCurvePublicKey
+RSAKey = RSAPrivateKey
+"""The one kind of private key that SCEP can use."""
 CurveName = Literal["P-256", "P-384", "P-521"]
 
 _VERIFIED_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)

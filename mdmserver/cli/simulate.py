@@ -1,28 +1,31 @@
 """`mdmserver simulate`: a fleet of simulated devices against a server, for trying it out and for load."""
 
 import asyncio
-import ipaddress
 import os
 import secrets
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 import uvloop
 
 from mdmserver.cli.exits import Exit, Failure
 from mdmserver.cli.output import Output
+from mdmserver.cli.simulate_reach import check_url
 from mdmserver.cli.simulate_run import SIGNATURES, Plan, run_plan
 from mdmserver.cli.simulator_ca import CERTIFICATE_FILE, KEY_FILE
 from mdmserver.cli.state import SIMULATOR_CA_FOLDER, state_option
 from mdmserver.cli.verb import url_of
 from mdmserver.simulator.device import Habits
-from mdmserver.simulator.errors import FleetFileInvalid, ServerRefused, ServerUnreachable
+from mdmserver.simulator.errors import EnrollmentRefused, FleetFileInvalid, ServerRefused, ServerUnreachable
 from mdmserver.simulator.facts import Platform
 from mdmserver.simulator.fleet import Pace
 
 _TOPIC = "com.apple.mgmt.External.00000000-0000-4000-8000-000000000000"
+_KNOWN = (
+    " it knows these devices already and their re-enrollment waits for release: see `mdmctl devices pending`, and "
+    "`mdmctl devices allow-reenroll`."
+)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _PERCENT = click.FloatRange(0, 100)
 
@@ -39,6 +42,8 @@ def _platforms(context: click.Context, parameter: click.Parameter, value: str) -
 @click.option("--devices", type=click.IntRange(1, 1_000_000), default=10, show_default=True, help="How many.")
 @click.option("--url", help="The server; with a path, all messages go to it. [default: the one of --state]")
 @click.option("--allow-remote", is_flag=True, help="Allow a server that is not on this machine.")
+@click.option("--invitation", metavar="URL", help="Enroll by this invitation: its page, its profile, and SCEP.")
+@click.option("--invite", is_flag=True, help="Ask the server for an invitation. [default where there is no CA]")
 @click.option("--ca", type=_FILE, help="PEM of the CA that issues certificates. [default: STATE/simulator-ca/ca.pem]")
 @click.option("--ca-key", type=_FILE, help="Its key. [default: STATE/simulator-ca/ca.key]")
 @click.option("--server-ca", type=_FILE, help="PEM to trust for https instead of the system's CAs.")
@@ -46,6 +51,7 @@ def _platforms(context: click.Context, parameter: click.Parameter, value: str) -
 @click.option("--platforms", default=",".join(Platform), show_default=True, callback=_platforms, help="Taken in turn.")
 @click.option("--locked", type=_PERCENT, default=0, help="Percent of connects that find the device locked.")
 @click.option("--lost-replies", type=_PERCENT, default=0, help="Percent of results whose reply gets lost.")
+@click.option("--renewal-mishaps", type=_PERCENT, default=0, help="Percent of renewals in which something goes wrong.")
 @click.option("--interval", type=click.FloatRange(0), default=2, show_default=True, help="Seconds between connects.")
 @click.option("--duration", type=click.FloatRange(0), help="Stop after so many seconds of connecting.")
 @click.option("--once", is_flag=True, help="Let every device connect one time, then stop.")
@@ -66,7 +72,9 @@ def _platforms(context: click.Context, parameter: click.Parameter, value: str) -
 def simulate(**options: Any) -> None:
     """Simulate devices: they enroll, connect, carry out commands and report, until Ctrl-C.
 
-    They need a CA that the server trusts: `mdmserver init --simulator-ca` makes one.
+    They enroll as a person's device does, by an invitation (--invitation, --invite); or with certificates that a CA
+    in our hands issues and the server trusts: `mdmserver init --simulator-ca` makes one, and where it is there it is
+    used.
     """
     out = Output(as_json=options["as_json"])
     plan = _plan(options)
@@ -75,6 +83,8 @@ def simulate(**options: Any) -> None:
             summary = run_plan(plan, runner, out)
     except ServerUnreachable as error:
         raise Failure(f"no server: {error}", exit_code=Exit.UNREACHABLE) from error
+    except EnrollmentRefused as error:
+        raise Failure(str(error)) from error
     except ServerRefused as error:
         raise Failure(_explained(error, plan)) from error
     except FleetFileInvalid as error:
@@ -88,16 +98,18 @@ def simulate(**options: Any) -> None:
 
 def _plan(options: dict[str, Any]) -> Plan:
     url = options["url"] or url_of(options["state"], os.environ)
-    _check_url(url, allow_remote=options["allow_remote"])
+    for each in (url, options["invitation"] or url):
+        check_url(each, allow_remote=options["allow_remote"])
     folder = options["state"] / SIMULATOR_CA_FOLDER
-    if (options["ca"] is None) != (options["ca_key"] is None):
-        raise click.UsageError("--ca and --ca-key belong together")
-    if options["mtls"] and not url.startswith("https:"):
-        raise click.UsageError("--mtls needs a URL with https")
+    _check_together(options, url)
+    has_ca = options["ca"] is not None or (folder / CERTIFICATE_FILE).exists()
     return Plan(
         url=url,
         state=options["state"],
+        allow_remote=options["allow_remote"],
         devices=options["devices"],
+        invitation=options["invitation"],
+        invites=options["invite"] or (options["invitation"] is None and not has_ca),
         authority=options["ca"] or folder / CERTIFICATE_FILE,
         authority_key=options["ca_key"] or folder / KEY_FILE,
         server_ca=options["server_ca"],
@@ -116,37 +128,34 @@ def _plan(options: dict[str, Any]) -> Plan:
             interval_seconds=options["interval"],
             locked=options["locked"] / 100,
         ),
-        habits=Habits(lost_replies=options["lost_replies"] / 100, has_many_applications=options["large_lists"]),
+        habits=Habits(
+            lost_replies=options["lost_replies"] / 100,
+            renewal_mishaps=options["renewal_mishaps"] / 100,
+            has_many_applications=options["large_lists"],
+        ),
     )
 
 
-def _check_url(url: str, *, allow_remote: bool) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise click.UsageError(f"{url} is not an http or https URL")
-    if not allow_remote and not _is_this_machine(parts.hostname):
-        raise click.UsageError(
-            f"{parts.hostname} is not this machine, and simulated devices would fill that server and put load on it. "
-            "If it is yours and meant for this, say --allow-remote."
-        )
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _check_together(options: dict[str, Any], url: str) -> None:
+    """Raises UsageError for options that exclude each other."""
+    if (options["ca"] is None) != (options["ca_key"] is None):
+        raise click.UsageError("--ca and --ca-key belong together")
+    if options["mtls"] and not url.startswith("https:"):
+        raise click.UsageError("--mtls needs a URL with https")
+    if sum((options["invite"], options["invitation"] is not None, options["ca"] is not None)) > 1:
+        raise click.UsageError("devices enroll one way: --invitation, --invite or --ca")
+    if (options["invite"] or options["invitation"]) and SIGNATURES[options["signature"]][0] != "rsa":
+        raise click.UsageError("a profile asks for RSA keys: --signature p256 goes with --ca")
 
 
 def _explained(error: ServerRefused, plan: Plan) -> str:
     if error.status != 403:
         return str(error)
+    if plan.is_by_invitation:
+        return f"{error}.{_KNOWN}" if plan.has_fixed_seed or plan.fleet_file is not None else str(error)
     text = f"{error}. The server does not trust this CA: add it as device_ca ({plan.authority})."
     if plan.has_fixed_seed or plan.fleet_file is not None:
-        text += (
-            " If it does, it knows these devices already and their re-enrollment waits for release: see "
-            "`mdmctl devices pending`, and `mdmctl devices allow-reenroll`."
-        )
+        text += f" If it does:{_KNOWN}"
     return text
 
 

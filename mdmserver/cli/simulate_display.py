@@ -51,6 +51,8 @@ def print_summary(summary: Summary, out: Output) -> None:
         ("requests", summary.requests),
         *((f"commands {status}", count) for status, count in summary.commands.items()),
         ("lost replies", summary.lost_replies),
+        ("renewals", summary.renewals),
+        *((f"mishaps: {kind}", count) for kind, count in summary.mishaps.items()),
         *((f"errors: {kind}", count) for kind, count in summary.errors.items()),
         ("request time p50 / p99", _times(summary)),
         ("seconds", round(summary.seconds, 1)),

@@ -14,19 +14,23 @@ from certs import CertificateError, load_pem_certificates, load_private_key
 from mdmserver.cli.exits import Exit, Failure
 from mdmserver.cli.output import Output
 from mdmserver.cli.simulate_display import live_line, print_summary, progress
+from mdmserver.cli.simulate_invitation import hand_out_invitations
+from mdmserver.cli.simulate_reach import reach
 from mdmserver.cli.state import CONFIG_FILE
 from mdmserver.clock import utc_now
 from mdmserver.config import load_config
 from mdmserver.errors import MDMError
+from mdmserver.simulator.applicant import Applicant
 from mdmserver.simulator.building import DeviceBuilder
 from mdmserver.simulator.conversation import ServerAddress
 from mdmserver.simulator.device import Habits, SimulatedDevice
 from mdmserver.simulator.facts import Platform
 from mdmserver.simulator.fleet import Fleet, Pace
 from mdmserver.simulator.fleet_file import load_fleet, save_fleet
-from mdmserver.simulator.identity import MAKE_KEYS, IdentityIssuer, own_keys, shared_keys
+from mdmserver.simulator.identity import MAKE_KEYS, IdentityIssuer, RSAKeys, own_keys, shared_keys
 from mdmserver.simulator.measures import Summary, Tally
 from mdmserver.simulator.proof import ClientCertificate, MessageSignature
+from mdmserver.simulator.scep import SCEPClient
 from mdmserver.simulator.transport import Transport
 
 SHARED_KEYS = 8
@@ -45,7 +49,10 @@ class Plan:
 
     url: str
     state: Path
+    allow_remote: bool
     devices: int
+    invitation: str | None
+    invites: bool
     authority: Path
     authority_key: Path
     server_ca: Path | None
@@ -62,18 +69,22 @@ class Plan:
     pace: Pace
     habits: Habits
 
+    @property
+    def is_by_invitation(self) -> bool:
+        """Whether devices get their identities by page, profile and SCEP, and not from a CA in our hands."""
+        return self.invites or self.invitation is not None
+
 
 def run_plan(plan: Plan, runner: asyncio.Runner, out: Output) -> Summary:
-    """Carry the plan out and print the summary. Raises ServerUnreachable, ServerRefused, FleetFileInvalid, Failure."""
+    """Carry the plan out and print the summary.
+
+    Raises ServerUnreachable, ServerRefused, EnrollmentRefused, FleetFileInvalid, Failure, UsageError.
+    """
     tally = Tally()
-    builder = DeviceBuilder(seed=plan.seed, tally=tally, habits=plan.habits)
-    devices = _kept_devices(plan, builder)
+    devices = _devices(plan, tally, out)
     tally.enrolled = sum(device.is_enrolled for device in devices)
-    if len(devices) < plan.devices:
-        numbers = range(len(devices), plan.devices)
-        issuer = _issuer(plan)
-        with progress("Certificates", len(numbers), out) as made:
-            devices += builder.draw(numbers, platforms=plan.platforms, topic=plan.topic, issuer=issuer, made=made)
+    if plan.is_by_invitation:
+        runner.run(_invite(plan, [device for device in devices if not device.is_enrolled]))
     try:
         summary = runner.run(_simulate(plan, devices, tally, out))
     finally:
@@ -120,10 +131,37 @@ def _stop_at_interrupt(stop: asyncio.Event) -> None:
         loop.add_signal_handler(number, interrupted)
 
 
-def _kept_devices(plan: Plan, builder: DeviceBuilder) -> list[SimulatedDevice]:
-    if plan.fleet_file is None or not plan.fleet_file.exists():
-        return []
-    return load_fleet(plan.fleet_file, builder.build)
+def _devices(plan: Plan, tally: Tally, out: Output) -> list[SimulatedDevice]:
+    """The devices of the fleet file, and those that are missing."""
+    builder = DeviceBuilder(seed=plan.seed, tally=tally, habits=plan.habits, applicant=_applicant(plan, tally))
+    has_file = plan.fleet_file is not None and plan.fleet_file.exists()
+    devices = load_fleet(plan.fleet_file, builder.build) if plan.fleet_file is not None and has_file else []
+    numbers = range(len(devices), plan.devices)
+    bare = [device for device in devices if device.identity is None]
+    issuer = None if plan.is_by_invitation or not (numbers or bare) else _issuer(plan)
+    if issuer is not None:
+        for device in bare:
+            device.take_over(issuer.issue(device.facts.udid), None)
+    with progress("Certificates", len(numbers) if issuer else 0, out) as made:
+        devices += builder.draw(numbers, platforms=plan.platforms, topic=plan.topic, issuer=issuer, made=made)
+    return devices
+
+
+def _applicant(plan: Plan, tally: Tally) -> Applicant:
+    return Applicant(
+        keys=RSAKeys(shared=None if plan.has_own_keys else SHARED_KEYS),
+        scep=SCEPClient(clock=utc_now, pause=asyncio.sleep, lost=tally.lost_reply),
+        may_visit=reach(allow_remote=plan.allow_remote),
+    )
+
+
+async def _invite(plan: Plan, devices: list[SimulatedDevice]) -> None:
+    for device in devices:
+        device.invitation = plan.invitation
+    if plan.invites:
+        await hand_out_invitations(
+            devices, url=plan.url, state=plan.state, server_ca=plan.server_ca, allow_remote=plan.allow_remote
+        )
 
 
 def _issuer(plan: Plan) -> IdentityIssuer:

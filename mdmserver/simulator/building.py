@@ -19,7 +19,6 @@ class DeviceBuilder:
     tally: Tally
     habits: Habits
     applicant: Applicant | None = None
-    invitation: str | None = None
 
     def draw(
         self,
@@ -30,7 +29,7 @@ class DeviceBuilder:
         issuer: IdentityIssuer | None = None,
         made: Callable[[], None] = lambda: None,
     ) -> list[SimulatedDevice]:
-        """The devices with these numbers; `made` is called for each. Without an issuer they need the invitation."""
+        """The devices with these numbers; `made` is called for each. Without an issuer they need an invitation."""
         devices = []
         for number in numbers:
             random = Random(f"{self.seed}/facts/{number}")  # noqa: S311 — chance, not secrets
@@ -40,12 +39,11 @@ class DeviceBuilder:
         return devices
 
     def build(self, facts: DeviceFacts, identity: Identity | None, topic: str) -> SimulatedDevice:
-        """The device with these facts, as it is before it enrolls; with the invitation if there is one."""
+        """The device with these facts, as it is before it enrolls."""
         return SimulatedDevice(
             facts=facts,
             identity=identity,
             applicant=self.applicant,
-            invitation=self.invitation,
             topic=topic,
             random=Random(f"{self.seed}/behaviour/{facts.udid}"),  # noqa: S311 — chance, not secrets
             observer=self.tally,

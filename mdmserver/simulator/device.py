@@ -58,8 +58,9 @@ class Habits:
 class SimulatedDevice:
     """A device of one server; `condition` may be set at any time and holds from the next command on.
 
-    Without an identity it has an invitation, the URL by which it enrolls. `mishap` goes wrong in its next renewal;
-    without one it may be drawn by the device's habits. `owes_check_in`: it has not checked in with its new identity.
+    `invitation` is the URL by which it enrolls; a device without an identity needs one. `mishap` goes wrong in its
+    next renewal; without one it may be drawn by the device's habits. `owes_check_in`: it has a new identity and has
+    not checked in with it.
     """
 
     def __init__(
@@ -71,7 +72,6 @@ class SimulatedDevice:
         observer: Observer,
         identity: Identity | None = None,
         applicant: Applicant | None = None,
-        invitation: str | None = None,
         habits: Habits = Habits(),
     ) -> None:
         self.facts = facts
@@ -79,13 +79,13 @@ class SimulatedDevice:
         self.management: Management | None = None
         self.topic = topic
         self.condition = Condition()
+        self.invitation: str | None = None
         self.mishap: Mishap | None = None
         self.is_enrolled = False
         self.owes_check_in = False
         self._random = random
         self._observer = observer
         self._applicant = applicant
-        self._invitation = invitation
         self._habits = habits
         self._unlock_token: bytes | None = None
         self._delivered = 0
@@ -119,10 +119,10 @@ class SimulatedDevice:
 
         Raises EnrollmentRefused, ServerRefused, ServerUnreachable.
         """
-        if self._applicant is not None and self._invitation is not None:
+        if self._applicant is not None and self.invitation is not None:
             loses_reply = self._draw_loss() is not None
             joined = await self._applicant.accept(
-                transport, self._invitation, random=self._random, loses_reply=loses_reply
+                transport, self.invitation, random=self._random, loses_reply=loses_reply
             )
             self.take_over(*joined)
         self._unlock_token = self._random.randbytes(64)

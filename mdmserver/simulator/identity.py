@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import cycle
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-
 from certs import PrivateKey, generate_ec, generate_rsa, issue_device_certificate
+from certs.keys import RSAKey
 from mdmserver.clock import Clock
 
 LIFETIME = timedelta(days=365)
@@ -78,13 +77,13 @@ def own_keys(make: MakeKey) -> Iterator[PrivateKey]:
 class RSAKeys:
     """RSA keys of the sizes that profiles ask for: `shared` of each size over and over, or each time a new one."""
 
-    def __init__(self, *, shared: int | None, make: Callable[[int], RSAPrivateKey] = generate_rsa) -> None:
+    def __init__(self, *, shared: int | None, make: Callable[[int], RSAKey] = generate_rsa) -> None:
         self._shared = shared
         self._make = make
-        self._made: defaultdict[int, list[RSAPrivateKey]] = defaultdict(list)
+        self._made: defaultdict[int, list[RSAKey]] = defaultdict(list)
         self._taken = 0
 
-    async def take(self, bits: int) -> RSAPrivateKey:
+    async def take(self, bits: int) -> RSAKey:
         """A key of this size, made in a thread where it has to be made."""
         if self._shared is None:
             return await asyncio.to_thread(self._make, bits)

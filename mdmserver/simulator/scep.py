@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-
 from certs import (
     CertificateError,
     Cipher,
@@ -25,6 +23,7 @@ from certs import (
     parse_csr,
     parse_reply,
 )
+from certs.keys import RSAKey
 from mdmserver.clock import Clock
 from mdmserver.simulator.browser import Browser
 from mdmserver.simulator.errors import CertificateDenied, ReplyLost
@@ -46,7 +45,7 @@ class _Application:
 
     payload: SCEPPayload
     server: SCEPServer
-    key: RSAPrivateKey
+    key: RSAKey
     csr: bytes
     signer: bytes
     transaction_id: str
@@ -64,7 +63,7 @@ class SCEPClient:
         self,
         browser: Browser,
         payload: SCEPPayload,
-        key: RSAPrivateKey,
+        key: RSAKey,
         *,
         random: Random,
         loses_reply: bool = False,

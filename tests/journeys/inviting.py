@@ -66,8 +66,11 @@ class InvitingServer:
             keys=RSAKeys(shared=KEYS, make=keys_made_before()),
             scep=SCEPClient(clock=self.world.clock, pause=no_pause, lost=self.tally.lost_reply),
         )
-        builder = DeviceBuilder(seed=7, tally=self.tally, habits=habits, applicant=applicant, invitation=invitation)
-        return builder.draw(range(number), platforms=platforms, topic="")
+        builder = DeviceBuilder(seed=7, tally=self.tally, habits=habits, applicant=applicant)
+        devices = builder.draw(range(number), platforms=platforms, topic="")
+        for device in devices:
+            device.invitation = invitation
+        return devices
 
     def fleet(self, devices: list[SimulatedDevice]) -> Fleet:
         """These devices, with the way to this server."""

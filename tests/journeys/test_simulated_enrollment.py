@@ -157,10 +157,10 @@ async def test_a_device_that_went_silent_in_its_renewal_ends_renewed(silence: Mi
     assert server.tally.mishaps == {silence.value: 1}
 
 
-async def test_a_fleet_with_every_mishap_stays_renewed_for_a_month(server: InvitingServer) -> None:
-    devices = await server.enrolled(8, habits=Habits(renewal_mishaps=0.5, lost_replies=0.2))
+async def test_a_fleet_with_every_mishap_stays_renewed_for_days(server: InvitingServer) -> None:
+    devices = await server.enrolled(6, habits=Habits(renewal_mishaps=0.5, lost_replies=0.2))
 
-    for _ in range(30 * 6):
+    for _ in range(12 * 6):
         server.world.clock.advance(hours=4)
         await server.world.renewal.sweep()
         for device in devices:
@@ -174,8 +174,8 @@ async def test_a_fleet_with_every_mishap_stays_renewed_for_a_month(server: Invit
         assert Counter((await server.certificates(device)).values())[IdentityState.ACTIVE] == 1
     assert server.tally.errors == {}
     assert set(server.tally.mishaps) == {mishap.value for mishap in Mishap}
-    # A certificate lasts a day and is renewed after two thirds of it: that is 45 times in 30 days.
-    assert 8 * 40 <= server.tally.renewals <= 8 * 90
+    # A certificate lasts a day and is renewed after less than two thirds of it: some 20 times in 12 days, no storm.
+    assert 6 * 15 <= server.tally.renewals <= 6 * 40
 
 
 async def test_a_device_whose_enrollment_profile_is_removed_checks_out(server: InvitingServer) -> None:

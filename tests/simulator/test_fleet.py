@@ -166,7 +166,7 @@ async def test_a_fleet_from_a_file_is_the_same_devices_with_what_they_had_not_se
     await loaded[0].connect(transport)
 
     assert [device.facts for device in loaded] == [device.facts for device in devices]
-    assert [device.identity.certificate_der for device in loaded] == [
+    assert [device.identity and device.identity.certificate_der for device in loaded] == [
         device.identity.certificate_der for device in devices
     ]
     assert [device.channel.push_token for device in loaded] == [device.channel.push_token for device in devices]
