@@ -5,6 +5,7 @@ may do is decided elsewhere. Never log it.
 """
 
 import binascii
+from collections.abc import Iterable
 
 from certs import der
 from certs.algorithms import Digest, digest_identifier, hashed, sign, signature_identifier, verify
@@ -74,10 +75,19 @@ def _verified(
 
 
 class DeviceSigner:
-    """Makes the header value with which one device proves its bodies; what is the same in all is encoded once."""
+    """Makes the header value with which one device proves its bodies; what is the same in all is encoded once.
+
+    `chain` are further certificates to send along, such as the issuer's.
+    """
 
     def __init__(
-        self, certificate_der: bytes, key: PrivateKey, *, digest: str = "sha256", signed_attributes: bool = True
+        self,
+        certificate_der: bytes,
+        key: PrivateKey,
+        *,
+        digest: str = "sha256",
+        signed_attributes: bool = True,
+        chain: Iterable[bytes] = (),
     ) -> None:
         self._key = key
         self._digest = Digest(digest)
@@ -87,7 +97,7 @@ class DeviceSigner:
         name = signer_names(fields.issuer_der, fields.serial_number, None)[0]
         self._signer_begins = der.integer(1) + name + identifier
         self._signature_identifier = signature_identifier(key, self._digest)
-        certificates = der.explicit(0, certificate_der)
+        certificates = der.explicit(0, b"".join([certificate_der, *chain]))
         self._message_begins = der.integer(1) + der.set_of(identifier) + der.sequence(DATA) + certificates
 
     def sign(self, body: bytes) -> str:
