@@ -12,6 +12,7 @@ from mdmserver.paging import Page, checked_limit, decode_cursor, page_of
 from mdmserver.transaction import Storage
 
 _CHUNK = 500
+_BEFORE_ALL = -(2**63)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,8 @@ class AuditService:
         return Verification(records=expected - 1, broken_at=None)
 
     async def _all(self) -> AsyncIterator[AuditRecord]:
-        after = 0
+        # Ours begin at 1; whatever lies before that, somebody else put there.
+        after = _BEFORE_ALL
         while records := await self._storage.read(partial(self._audit.records, after=after, limit=_CHUNK)):
             for record in records:
                 yield record
