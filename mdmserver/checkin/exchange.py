@@ -5,7 +5,7 @@ command. An Idle with nothing pending writes nothing.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
@@ -30,7 +30,7 @@ OVERSIZED_RESULTS = 3
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outcome:
     enrollment: EnrollmentRow | None
-    body: bytes | None = None
+    body: bytes | None = field(default=None, repr=False)
     stored_result: bool = False
 
 

@@ -1,6 +1,6 @@
 """What the server answers a device, without HTTP: `web/device` knows which status that is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
 
 
@@ -26,7 +26,7 @@ class Reply:
     """An answer and its body, empty unless the kind has one."""
 
     answer: Answer
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
 
 
 EMPTY = Reply(answer=Answer.EMPTY)

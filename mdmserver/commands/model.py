@@ -13,7 +13,7 @@ Within an enrollment higher priority goes first, then the order of enqueueing. A
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NewType
@@ -141,7 +141,7 @@ class NewCommand:
 
     uuid: CommandUUID
     request_type: str
-    body: bytes
+    body: bytes = field(repr=False)
     content_hash: bytes
     """SHA-256 of what the caller asked for, so that the same key with another content is noticed."""
     idempotency_key: str | None = None
@@ -196,7 +196,7 @@ class ReportedResult:
     """A result as it is stored: the device's bytes, and whether they could be read."""
 
     status: Status
-    body: bytes
+    body: bytes = field(repr=False)
     is_readable: bool = True
     is_compressed: bool = False
     """Whether `body` is deflated (zlib); large bodies are, before they get here."""
@@ -212,7 +212,7 @@ class StoredResult:
     request_type: str
     status: Status
     received_at: datetime
-    body: bytes
+    body: bytes = field(repr=False)
     is_readable: bool
 
 

@@ -6,7 +6,7 @@ written by us, once, so that every target and every delivery gets the same bytes
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -28,8 +28,8 @@ _KEY_LENGTH = 255
 class CommandRequest:
     """Either `plist` (a whole command as another tool wrote it) or `payload` (its Command dictionary)."""
 
-    plist: bytes | None = None
-    payload: Mapping[str, Any] | None = None
+    plist: bytes | None = field(default=None, repr=False)
+    payload: Mapping[str, Any] | None = field(default=None, repr=False)
     idempotency_key: str | None = None
     not_before: datetime | None = None
     expires_at: datetime | None = None

@@ -1,6 +1,6 @@
 """What subscribers must hear, written in the transaction in which it happened; delivering it is a later slice."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -13,4 +13,4 @@ class OutboxEvent:
     topic: str
     created_at: datetime
     attempts: int
-    body: bytes
+    body: bytes = field(repr=False)
