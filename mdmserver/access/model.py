@@ -66,6 +66,8 @@ def compose(key_id: str, secret: str) -> Secret[str]:
 
 def split(presented: str) -> tuple[str, str] | None:
     """Id and secret of a presented key, or None when it does not look like one."""
+    if not presented.isascii():
+        return None
     prefix, _, rest = presented.partition("_")
     key_id, _, secret = rest.partition("_")
     if prefix != PREFIX or len(key_id) != KEY_ID_LENGTH or not secret or len(presented) > 256:

@@ -104,7 +104,12 @@ class AccessService:
         """Write the times of use that have come together; up to one flush interval of them may be lost in a crash."""
         pending, self._last_used = self._last_used, {}
         if pending:
-            await self._storage.run(partial(self._access.keys_used, last_used=pending))
+            try:
+                await self._storage.run(partial(self._access.keys_used, last_used=pending))
+            except Exception:
+                # The next turn writes it; uses since then are newer.
+                self._last_used = pending | self._last_used
+                raise
 
 
 def _check_new_key(name: str, scopes: frozenset[Scope], expires_at: datetime | None, now: datetime) -> None:

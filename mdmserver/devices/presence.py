@@ -34,5 +34,11 @@ class Presence:
         pending, self._seen = self._seen, {}
         if pending:
             ordered = dict(sorted(pending.items()))
-            await self._storage.run(partial(self._devices.flush_last_seen, seen=ordered, worth_writing=_WORTH_WRITING))
+            flush = partial(self._devices.flush_last_seen, seen=ordered, worth_writing=_WORTH_WRITING)
+            try:
+                await self._storage.run(flush)
+            except Exception:
+                # The next turn writes it; what was seen meanwhile is newer.
+                self._seen = pending | self._seen
+                raise
         return len(pending)
