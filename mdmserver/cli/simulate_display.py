@@ -55,6 +55,7 @@ def print_summary(summary: Summary, out: Output) -> None:
         *((f"mishaps: {kind}", count) for kind, count in summary.mishaps.items()),
         *((f"errors: {kind}", count) for kind, count in summary.errors.items()),
         ("request time p50 / p99", _times(summary)),
+        ("seconds to enroll", round(summary.enrolling_seconds, 1)),
         ("seconds", round(summary.seconds, 1)),
     ]
     out.table(("", "total"), rows)

@@ -108,6 +108,7 @@ async def _simulate(plan: Plan, devices: list[SimulatedDevice], tally: Tally, ou
         fleet = Fleet(devices, transport, tally=tally, pace=plan.pace, random=random)
         with progress("Enrolling", sum(not device.is_enrolled for device in devices), out) as enrolled:
             await fleet.enroll(stop, enrolled)
+        tally.enrolling_seconds = time.monotonic() - began
         if plan.fleet_file is not None:
             save_fleet(plan.fleet_file, devices)
         if plan.duration_seconds is not None:

@@ -11,7 +11,10 @@ KEPT_TIMES = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The counts of one run. Times are of the last 100,000 answered requests; None without any."""
+    """The counts of one run. Times are of the last 100,000 answered requests; None without any.
+
+    `enrolling_seconds` is how long it took until all devices had enrolled that were not.
+    """
 
     devices: int
     enrolled: int
@@ -24,6 +27,7 @@ class Summary:
     errors: dict[str, int]
     p50_milliseconds: float | None
     p99_milliseconds: float | None
+    enrolling_seconds: float
     seconds: float
 
     @property
@@ -39,6 +43,7 @@ class Tally:
         self.enrolled = 0
         self.connects = 0
         self.lost_replies = 0
+        self.enrolling_seconds = 0.0
         self.renewals = 0
         self.mishaps: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
@@ -82,6 +87,7 @@ class Tally:
             errors=dict(sorted(self.errors.items())),
             p50_milliseconds=_milliseconds(times, 0.50),
             p99_milliseconds=_milliseconds(times, 0.99),
+            enrolling_seconds=round(self.enrolling_seconds, 3),
             seconds=round(seconds, 3),
         )
 

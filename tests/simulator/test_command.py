@@ -154,6 +154,22 @@ def test_without_a_ca_it_says_how_to_get_one(tmp_path: Path) -> None:
     assert "mdmserver init --simulator-ca" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--invite", "--invitation", "http://127.0.0.1:1/enroll/t"], "enroll one way"),
+        (["--invite", "--ca", "ca.pem", "--ca-key", "ca.key"], "enroll one way"),
+        (["--invite", "--signature", "p256"], "asks for RSA keys"),
+        (["--invitation", "https://mdm.example.com/enroll/t"], "--allow-remote"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options: list[str], said: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(simulate, ["--state", str(tmp_path), "--url", "http://127.0.0.1:1", *options])
+
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
 def test_an_unknown_platform_is_refused_by_name(tmp_path: Path) -> None:
     result = CliRunner().invoke(simulate, ["--state", str(tmp_path), "--platforms", "iPhone,Newton"])
 
