@@ -107,6 +107,9 @@ def _reached(answer: Answer | NoAnswer, endpoint: DeviceEndpoint) -> Finding:
         return failure(check, f"{path} is redirected ({answer}); a device's PUT does not survive that")
     if answer.is_bare(403):
         return ok(check, f"{path} reaches the server, which refuses it for want of a proof, as it should")
+    if answer.is_bare(400):
+        return failure(check, f"{path} is refused (400) without a proof: the proxy sends a certificate header also "
+                       "where there is no certificate, or the header's name is not identity.proxy_header")  # fmt: skip
     if answer.status == 401:
         return failure(check, f"{path} is answered 401, on which a device may unenroll: no passwords before devices")
     if answer.status in (405, 501):

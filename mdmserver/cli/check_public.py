@@ -37,11 +37,13 @@ class PublicName:
     @property
     def endpoint(self) -> DeviceEndpoint:
         """Where devices speak."""
-        identity = self.config.identity
+        identity, listen = self.config.identity, self.config.listen
+        proofs = [proof for address, believed in ((listen.http, identity.http), (listen.https, identity.https))
+                  if address for proof in believed]  # fmt: skip
         return DeviceEndpoint(
             path=self.config.device.command_path,
             proxy_header=identity.proxy_header,
-            believes_signatures="signature" in (*identity.http, *identity.https),
+            believes_signatures="signature" in proofs,
         )
 
 

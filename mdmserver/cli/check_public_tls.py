@@ -68,15 +68,11 @@ async def _untrusted(site: Site, host: str, port: int, refusal: str) -> Finding:
 
 
 def _age(certificate: DeviceCertificate, now: datetime) -> Finding:
-    text = f"valid until {certificate.not_after.date()}"
+    text = f"valid from {certificate.not_before.date()} until {certificate.not_after.date()}"
     if not certificate.not_before <= now < certificate.not_after:
-        return failure(
-            "tls age", f"valid from {certificate.not_before.date()} to {certificate.not_after.date()}: not now"
-        )
+        return failure("tls age", f"{text}: not now")
     if certificate.not_after - certificate.not_before > LONGEST_LIFETIME:
-        return failure(
-            "tls age", f"{text}: Apple devices refuse certificates for more than {LONGEST_LIFETIME.days} days"
-        )
+        return failure("tls age", f"{text}: Apple devices accept at most {LONGEST_LIFETIME.days} days")
     return warning("tls age", f"{text}: renew it") if certificate.not_after - now < _SOON else ok("tls age", text)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,15 +14,17 @@ from mdmserver.cli.check_proof import DeviceEndpoint, StrangerSigner, check_proo
 from mdmserver.cli.check_public import PublicName, check_plain_http, check_public
 from mdmserver.cli.findings import Finding, Verdict
 from mdmserver.cli.probe import open_site
-from mdmserver.config import Config, Identity, Listen
+from mdmserver.config import Config, Identity, Listen, load_config
 from mdmserver.web.app import build_application
 from mdmserver.web.listener import ListenerKind
 from mdmserver.web.server import serve
 from mdmserver.web.services import Services
 from tests.cli.conftest import Mdmserver
 from tests.cli.reverse_proxy import CERTIFICATE_HEADER, Faults, proxy_to, serving
+from tests.source_tree import ROOT
 
 NOW = datetime.now(UTC)
+PROXIES = (ROOT / "docs" / "proxies.md").read_text()
 ENDPOINT = DeviceEndpoint(path="/mdm", proxy_header=CERTIFICATE_HEADER, believes_signatures=True)
 
 
@@ -100,7 +103,7 @@ async def test_operations_behind_the_public_name_fail(upstream: dict[ListenerKin
 async def test_a_server_that_believes_only_its_proxy_is_checked_for_that(services: Services) -> None:
     config = Config(
         listen=Listen(http="127.0.0.1:0", operations=""),
-        identity=Identity(http=("header+signature",), https=(), trusted_proxies=("127.0.0.1",)),
+        identity=Identity(http=("header+signature",), trusted_proxies=("127.0.0.1",)),
     )
     async with serve(config, services, build_application=build_application) as listening:
         host, port = listening.addresses[ListenerKind.HTTP]
@@ -163,3 +166,12 @@ async def test_the_command_ends_with_1_when_a_check_fails(
 @pytest.mark.parametrize("url", ["mdm.example.com", "https://mdm.example.com/mdm", "ftp://x"])
 def test_what_is_no_public_name_is_a_usage_error(mdmserver: Mdmserver, url: str) -> None:
     assert mdmserver("doctor", "--url", url).exit_code == 2
+
+
+@pytest.mark.parametrize("block", re.findall(r"^```toml\n(.*?)^```$", PROXIES, flags=re.MULTILINE | re.DOTALL))
+def test_configurations_of_the_proxies_page_load(tmp_path: Path, block: str) -> None:
+    (tmp_path / "config.toml").write_text(block)
+
+    identity = load_config(tmp_path / "config.toml", {}).identity
+
+    assert identity.trusted_proxies == ("127.0.0.1",)
