@@ -1,8 +1,6 @@
 """Brings a server to life over a state directory, and ends it: storage, vault, services, recurring work."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -52,7 +50,6 @@ async def open_services(
 
     Raises Invalid for a configuration that cannot work and VaultBroken when the vault's key is missing.
     """
-    _offload_to_one_thread()
     believed = BelievedAuthorities(config)
     storage = SQLiteStorage(_database_path(config, state))
     try:
@@ -92,16 +89,6 @@ async def own_tls(config: Config, services: Services, state: Path) -> AsyncItera
     await ensure()
     async with running([Job(name="server certificate", work=ensure, every_seconds=SERVER_CERTIFICATE_SECONDS)]):
         yield with_tls_files(config, certificate=folder / CERTIFICATE_FILE, key=folder / KEY_FILE)
-
-
-def _offload_to_one_thread() -> None:
-    """SCEP, profiles and large results take turns beside the loop.
-
-    Python runs one thread at a time: with one such thread the loop waited 5 ms at most (p99) while 12,800 certificates a
-    minute were issued; a second one made that 43 ms and 9,100.
-    """
-    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="offload")
-    asyncio.get_running_loop().set_default_executor(executor)
 
 
 def _jobs(composed: Composed) -> Sequence[Job]:

@@ -62,15 +62,7 @@ class SCEPService:
         authorities = [own.authority for own in self._authorities.all]
         try:
             request = await asyncio.to_thread(
-                partial(
-                    parse_request,
-                    message,
-                    authorities,
-                    allow_des=self._settings.allow_des,
-                    policy=self._policy,
-                    # RFC 8894 §2.3 only asks for it, and the challenge, not the signer, is what permits.
-                    allow_other_signer=True,
-                )
+                partial(parse_request, message, authorities, allow_des=self._settings.allow_des, policy=self._policy)
             )
         except RequestRefused as error:
             _log.info("scep request refused", extra={"code": "scep_refused", "reason": str(error)})
