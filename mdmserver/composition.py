@@ -37,6 +37,7 @@ from mdmserver.issuance.issuing import Issuing
 from mdmserver.issuance.scep import SCEPService, SCEPSettings
 from mdmserver.issuance.server_certificate import ServerCertificates
 from mdmserver.issuance.unused import UnusedCertificates
+from mdmserver.offload import Offload
 from mdmserver.storage.access import SQLAccessStore
 from mdmserver.storage.audit import SQLAuditStore
 from mdmserver.storage.commands import SQLCommandStore
@@ -69,6 +70,7 @@ class Ground:
     believed: BelievedAuthorities
     token_providers: Mapping[str, TokenProvider]
     profile_signer: Callable[[], ProfileSigner | None]
+    offload: Offload = Offload()
 
 
 class _Stores:
@@ -135,7 +137,10 @@ def compose(ground: Ground) -> Composed:
         invitations=parts.invitations,
         scep=_scep(parts),
         enrollment=EnrollmentService(
-            settings=parts.profile_settings, invitations=parts.invitations, profiles=parts.profiles
+            settings=parts.profile_settings,
+            invitations=parts.invitations,
+            profiles=parts.profiles,
+            offload=ground.offload,
         ),
         leaving=Leaving(storage=storage, devices=stores.devices, commands=stores.commands, audit=audit, clock=clock),
         storage=storage,
@@ -241,11 +246,13 @@ def _scep(parts: _Parts) -> SCEPService:
         authorities=parts.authorities,
         clock=ground.clock,
         lifetime=timedelta(days=settings.certificate_days),
+        offload=ground.offload,
     )
     return SCEPService(
         authorities=parts.authorities,
         issuing=issuing,
         settings=SCEPSettings(allow_des=settings.allow_des, allow_rsa_1024=settings.allow_rsa_1024),
+        offload=ground.offload,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tests.source_tree import PACKAGES, ROOT, Module, calls, modules, name_of
 
-KERNEL = frozenset({"errors", "events", "secret", "clock", "paging", "transaction", "config", "escaping"})
+KERNEL = frozenset({"errors", "events", "secret", "clock", "paging", "transaction", "config", "escaping", "offload"})
 # Importable like the kernel, but only for those who put a process together.
 PROCESS = frozenset({"background", "logs"})
 SLICES = (

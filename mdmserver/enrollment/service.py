@@ -1,6 +1,5 @@
 """From an invitation's URL to the profile in a person's hand."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,6 +7,7 @@ from mdmserver.audit.model import Actor
 from mdmserver.enrollment.profile import SCEP_PATH, EnrollmentProfiles, ProfileSettings
 from mdmserver.issuance.invitations import InvitationService
 from mdmserver.issuance.model import InvitationRow
+from mdmserver.offload import Offload
 from mdmserver.secret import Secret
 
 PAGE_PATH = "/enroll"
@@ -35,11 +35,17 @@ class EnrollmentService:
     """The page, the profile, and bare SCEP access. All raise NotFound for an invitation that is not open."""
 
     def __init__(
-        self, *, settings: ProfileSettings, invitations: InvitationService, profiles: EnrollmentProfiles
+        self,
+        *,
+        settings: ProfileSettings,
+        invitations: InvitationService,
+        profiles: EnrollmentProfiles,
+        offload: Offload,
     ) -> None:
         self._settings = settings
         self._invitations = invitations
         self._profiles = profiles
+        self._offload = offload
 
     def page_url(self, token: Secret[str]) -> Secret[str]:
         """The URL to give to the person. It is a secret until the device is enrolled."""
@@ -59,7 +65,7 @@ class EnrollmentService:
         """The signed profile, with a challenge of its own. It is used up when its certificate is issued."""
         invitation = await self._invitations.look_up(token)
         challenge = await self._invitations.challenge(invitation)
-        return await asyncio.to_thread(self._profiles.build, challenge)
+        return await self._offload(self._profiles.build, challenge)
 
     async def scep_access(self, invitation: InvitationRow, *, actor: Actor) -> SCEPAccess:
         """A challenge for another SCEP client, minted on the invitation."""

@@ -4,7 +4,6 @@ Should the server stop between the record and the signature, the same request ag
 serial number, same dates, hence the same bytes.
 """
 
-import asyncio
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -36,6 +35,7 @@ from mdmserver.issuance.model import (
     secret_hash,
 )
 from mdmserver.issuance.store import IssuanceStore
+from mdmserver.offload import Offload
 from mdmserver.transaction import Storage, Transaction
 
 COMMON_NAME = "MDM identity"
@@ -69,6 +69,7 @@ class Issuing:
         authorities: Authorities,
         clock: Clock,
         lifetime: timedelta,
+        offload: Offload = Offload(),
     ) -> None:
         self._storage = storage
         self._issuance = issuance
@@ -76,6 +77,7 @@ class Issuing:
         self._authorities = authorities
         self._clock = clock
         self._lifetime = lifetime
+        self._offload = offload
 
     async def for_challenge(self, challenge: str, transaction_id: str, csr: CertificateRequest) -> bytes:
         """The certificate (DER) for a PKCSReq. The same challenge, transaction and key again give the same one.
@@ -245,7 +247,7 @@ class Issuing:
         if authority is None:
             raise NotPermitted("the CA that was to sign is gone")
         try:
-            certificate = await asyncio.to_thread(
+            certificate = await self._offload(
                 authority.authority.issue,
                 public_key,
                 _recorded_profile(issued.issue),

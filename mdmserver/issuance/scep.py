@@ -1,12 +1,10 @@
 """Answers SCEP messages (RFC 8894). Reading and writing them is `certs`, deciding is `issuing`; here they meet.
 
-All cryptography runs in threads: opening a request and signing its reply take about a millisecond each.
+All cryptography is done beside the event loop: opening a request and signing its reply take a millisecond each.
 """
 
-import asyncio
 import logging
 from dataclasses import dataclass
-from functools import partial
 from secrets import token_bytes
 
 from certs import (
@@ -27,6 +25,7 @@ from certs import (
 from certs.keys import dump_public_key
 from mdmserver.issuance.authorities import Authorities
 from mdmserver.issuance.issuing import Issuing, NotPermitted
+from mdmserver.offload import Offload
 
 NONCE_BYTES = 16
 _log = logging.getLogger(__name__)
@@ -43,7 +42,8 @@ class SCEPSettings:
 class SCEPService:
     """The CA as SCEP clients see it."""
 
-    def __init__(self, *, authorities: Authorities, issuing: Issuing, settings: SCEPSettings) -> None:
+    def __init__(self, *, authorities: Authorities, issuing: Issuing, settings: SCEPSettings, offload: Offload) -> None:
+        self._offload = offload
         self._authorities = authorities
         self._issuing = issuing
         self._settings = settings
@@ -61,8 +61,14 @@ class SCEPService:
         """The CertRep to a PKIOperation. Raises CertificateError for bytes that deserve no answer."""
         authorities = [own.authority for own in self._authorities.all]
         try:
-            request = await asyncio.to_thread(
-                partial(parse_request, message, authorities, allow_des=self._settings.allow_des, policy=self._policy)
+            request = await self._offload(
+                parse_request,
+                message,
+                authorities,
+                allow_des=self._settings.allow_des,
+                policy=self._policy,
+                # RFC 8894 §2.3 only asks for it, and the challenge, not the signer, is what permits.
+                allow_other_signer=True,
             )
         except RequestRefused as error:
             _log.info("scep request refused", extra={"code": "scep_refused", "reason": str(error)})
@@ -72,8 +78,8 @@ class SCEPService:
         except NotPermitted as error:
             _log.info("scep request refused", extra={"code": error.code, "reason": str(error)})
             return await self._failure(request, FailInfo.BAD_REQUEST, request.recipient)
-        return await asyncio.to_thread(
-            partial(build_success, request, certificate, request.recipient, sender_nonce=token_bytes(NONCE_BYTES))
+        return await self._offload(
+            build_success, request, certificate, request.recipient, sender_nonce=token_bytes(NONCE_BYTES)
         )
 
     async def _certificate(self, request: SCEPRequest) -> bytes:
@@ -86,6 +92,4 @@ class SCEPService:
         return await self._issuing.for_challenge(request.challenge_password, request.transaction_id, request.csr)
 
     async def _failure(self, message: SCEPMessage, fail_info: FailInfo, authority: Authority) -> bytes:
-        return await asyncio.to_thread(
-            partial(build_failure, message, fail_info, authority, sender_nonce=token_bytes(NONCE_BYTES))
-        )
+        return await self._offload(build_failure, message, fail_info, authority, sender_nonce=token_bytes(NONCE_BYTES))
