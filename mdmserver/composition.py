@@ -3,7 +3,7 @@
 import secrets
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from mdmserver.access.service import AccessService
@@ -70,7 +70,7 @@ class Ground:
     believed: BelievedAuthorities
     token_providers: Mapping[str, TokenProvider]
     profile_signer: Callable[[], ProfileSigner | None]
-    offload: Offload = Offload()
+    offload: Offload = field(default_factory=Offload)
 
 
 class _Stores:

@@ -69,7 +69,7 @@ class Issuing:
         authorities: Authorities,
         clock: Clock,
         lifetime: timedelta,
-        offload: Offload = Offload(),
+        offload: Offload | None = None,
     ) -> None:
         self._storage = storage
         self._issuance = issuance
@@ -77,7 +77,7 @@ class Issuing:
         self._authorities = authorities
         self._clock = clock
         self._lifetime = lifetime
-        self._offload = offload
+        self._offload = offload or Offload()
 
     async def for_challenge(self, challenge: str, transaction_id: str, csr: CertificateRequest) -> bytes:
         """The certificate (DER) for a PKCSReq. The same challenge, transaction and key again give the same one.
