@@ -84,7 +84,9 @@ def error_response(error: Exception) -> web.Response:
 
 
 async def _reply(call: Call[SCEPQuery, Nothing] | Call[SCEPQuery, Content], message: bytes) -> Content:
-    return Content(body=await call.services.scep.answer(message), media_type=SCEPMediaType.MESSAGE)
+    # A device is done with SCEP then, and nobody proved anything: its seat is for the next one (S21).
+    reply = await call.services.scep.answer(message)
+    return Content(body=reply, media_type=SCEPMediaType.MESSAGE, is_last=True)
 
 
 def _unknown_operation() -> Invalid:

@@ -63,7 +63,11 @@ def endpoint(route: AnyRoute, around: Surroundings) -> Handler:
                 body=await _body_of(request, route, around.bodies, share),
                 idempotency_key=_idempotency_key(request),
             )
-            return _response(route, await route.handler(call))
+            answer = await route.handler(call)
+        if route.surface is Surface.ENROLLMENT:
+            # The token in the path was good: an office that enrolls is one address (S21).
+            _prove(request)
+        return _response(route, answer)
 
     return handle
 
@@ -73,9 +77,13 @@ async def _opening_key(request: web.Request, route: AnyRoute, gate: Gate) -> Api
         return None
     user = NANOMDM_USER if route.surface is Surface.NANOMDM else None
     key = await gate.admit(request, route.scope, user=user)
+    _prove(request)
+    return key
+
+
+def _prove(request: web.Request) -> None:
     if isinstance(request.protocol, BoundedConnection):
         request.protocol.prove()
-    return key
 
 
 def _check_host(request: web.Request, own: str) -> None:
@@ -161,7 +169,10 @@ def _response(route: AnyRoute, answer: Any) -> web.Response:
     if isinstance(answer, Content):
         status = route.status if answer.status is None else answer.status
         headers = {"Content-Type": answer.media_type, **answer.headers}
-        return web.Response(body=answer.body, status=status, headers=headers)
+        response = web.Response(body=answer.body, status=status, headers=headers)
+        if answer.is_last:
+            response.force_close()
+        return response
     if answer is None:
         return web.Response(status=204)
     return web.Response(

@@ -64,13 +64,14 @@ class Nothing(Incoming, frozen=True):
 class Content:
     """Bytes as they come or go, for what is not JSON of one type. `status` None leaves it to the route.
 
-    `headers` go with an answer, and before those that all answers have.
+    `headers` go with an answer, and before those that all answers have; with `is_last` the connection ends.
     """
 
     body: bytes
     media_type: str
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    is_last: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

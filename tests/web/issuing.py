@@ -145,13 +145,21 @@ class Applicant:
     signer_der: bytes | None = None
     nonce: bytes = field(default_factory=lambda: secrets.token_bytes(16))
 
-    def request(self, challenge: str | None, **options: Any) -> bytes:
-        """A PKCSReq; with `signer_der` a RenewalReq signed by that certificate."""
+    def request(
+        self,
+        challenge: str | None,
+        *,
+        kind: MessageType | None = None,
+        content: bytes | None = None,
+        **options: Any,
+    ) -> bytes:
+        """A PKCSReq, with `signer_der` a RenewalReq signed by that certificate, or another kind."""
         at = self.server.clock()
-        kind = MessageType.RENEWAL_REQ if self.signer_der else MessageType.PKCS_REQ
+        if content is None:
+            content = create_csr(self.key, common_name="anything", challenge_password=challenge, version=2)
         return build_request(
-            kind,
-            create_csr(self.key, common_name="anything", challenge_password=challenge, version=2),
+            kind or (MessageType.RENEWAL_REQ if self.signer_der else MessageType.PKCS_REQ),
+            content,
             **{
                 "signer_der": self._signer(at),
                 "signer_key": self.key,
