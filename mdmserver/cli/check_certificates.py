@@ -30,14 +30,11 @@ def check_tls_files(config: Config, *, now: datetime) -> Iterator[Finding]:
         yield failure("tls", f"{config.tls.certificate} and {config.tls.key} cannot be used: {error}")
         return
     # Devices refuse an expired server certificate.
-    yield _by_expiry("tls", leaf, now=now, expired=failure)
+    yield by_expiry("tls", leaf, now=now, expired=failure)
 
 
 def check_device_authorities(config: Config, *, now: datetime) -> Iterator[Finding]:
     """The CAs load and can be used; the simulator's is not trusted by a server that others reach."""
-    if not config.device_ca:
-        yield warning("device CA", "none is configured: no device can prove who it is")
-        return
     try:
         BelievedAuthorities(config)
     except MDMError as error:
@@ -46,7 +43,7 @@ def check_device_authorities(config: Config, *, now: datetime) -> Iterator[Findi
     for authority in config.device_ca:
         for der in load_pem_certificates(Path(authority.certificates).read_bytes()):
             # Only told: what an expired CA signed stays believed (`certs.trust`).
-            yield _by_expiry(f"device CA {authority.name}", load_device_certificate(der), now=now, expired=warning)
+            yield by_expiry(f"device CA {authority.name}", load_device_certificate(der), now=now, expired=warning)
     is_public = urlsplit(config.server.url).hostname not in _LOOPBACK
     if is_public and any(authority.name == SIMULATOR_CA_NAME for authority in config.device_ca):
         yield warning(
@@ -54,9 +51,10 @@ def check_device_authorities(config: Config, *, now: datetime) -> Iterator[Findi
         )
 
 
-def _by_expiry(
+def by_expiry(
     check: str, certificate: DeviceCertificate, *, now: datetime, expired: Callable[[str, str], Finding]
 ) -> Finding:
+    """ok; a warning for what expires soon; what `expired` makes of one that has."""
     text = f"{certificate.subject}, valid until {certificate.not_after.date()}"
     if certificate.not_after <= now:
         return expired(check, f"{text}: expired")

@@ -5,10 +5,13 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from certs import load_device_certificate
+from mdmserver.cli.check_certificates import by_expiry
 from mdmserver.cli.findings import Finding, failure, ok, warning
 from mdmserver.cli.state import ADMIN_KEY_FILE, CONFIG_FILE, DATABASE_FILE, KEYS_FOLDER, SIMULATOR_CA_FOLDER
 from mdmserver.clock import utc_now
 from mdmserver.errors import MDMError
+from mdmserver.storage.issuance import SQLIssuanceStore
 from mdmserver.storage.migration import migrations
 from mdmserver.storage.sqlite import SQLiteStorage
 from mdmserver.storage.vault_keys import open_vault, read_wrapping_keys
@@ -51,7 +54,7 @@ async def _opened(path: Path, keys: Path) -> list[Finding]:
         schema = _schema(await storage.read(_applied))
         if schema.verdict != "ok":
             return [schema]
-        return [schema, await _vault(storage, keys)]
+        return [schema, *await _vault_and_ca(storage, keys)]
     finally:
         await storage.close()
 
@@ -70,9 +73,14 @@ def _schema(applied: dict[int, str]) -> Finding:
     return ok("database", f"opens; schema {max(applied)}")
 
 
-async def _vault(storage: SQLiteStorage, keys: Path) -> Finding:
+async def _vault_and_ca(storage: SQLiteStorage, keys: Path) -> list[Finding]:
     try:
-        await open_vault(storage, read_wrapping_keys(keys), clock=utc_now)
+        vault = await open_vault(storage, read_wrapping_keys(keys), clock=utc_now)
+        own = await storage.read(SQLIssuanceStore(vault).authorities)
     except (MDMError, OSError) as error:
-        return failure("vault", str(error))
-    return ok("vault", "its key is there and opens it")
+        return [failure("vault", str(error))]
+    opened = ok("vault", "its key is there and opens it")
+    if not own:
+        return [opened, warning("CA", "there is none: devices need certificates of the CAs in device_ca")]
+    # An expired CA signs nothing that devices believe.
+    return [opened, by_expiry("CA", load_device_certificate(own[0].certificate), now=utc_now(), expired=failure)]

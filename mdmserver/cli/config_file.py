@@ -35,9 +35,25 @@ operations = "127.0.0.1:9090"
 # [tls]
 # certificate = "tls/fullchain.pem"
 # key = "tls/privkey.pem"
+# For trials without a public certificate: the built-in CA issues one, and enrollment profiles bring that CA.
+# own_ca = true
 
-# A CA whose certificates devices hold (root and intermediates in one PEM file). `reenrollment` says whether a device
-# that is known may come back with a new certificate of this CA: "ask" lists it in `mdmctl devices pending`.
+# Behind a proxy: see docs/proxies.md, and check with `mdmserver doctor --url`.
+# [identity]
+# trusted_proxies = ["127.0.0.1"]
+
+# What people see when they enroll, and the topic of the push certificate.
+# [enrollment]
+# organization = "Example Ltd"
+# display_name = "Device management"
+# topic = "com.apple.mgmt.External.…"
+
+# The built-in CA (`mdmserver ca show`); devices renew their certificates in time.
+# [ca]
+# certificate_days = 365
+
+# Another CA whose certificates devices hold (root and intermediates in one PEM file). `reenrollment` says whether a
+# device that is known may come back with a new certificate of this CA: "ask" lists it in `mdmctl devices pending`.
 # [[device_ca]]
 # name = "company"
 # certificates = "device-ca.pem"

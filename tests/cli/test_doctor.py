@@ -87,6 +87,13 @@ def test_a_configuration_that_does_not_load_fails(mdmserver: Mdmserver, state: P
     assert "htp" in text
 
 
+def test_the_built_in_ca_is_looked_at(mdmserver: Mdmserver, state: Path, tmp_path: Path) -> None:
+    mdmserver("init", "--state", str(tmp_path / "without"), "--yes", "--no-ca")
+
+    assert verdicts(mdmserver, state)["CA"][0] == "ok"
+    assert verdicts(mdmserver, tmp_path / "without")["CA"][0] == "warning"
+
+
 def test_a_device_ca_that_cannot_be_read_fails(mdmserver: Mdmserver, state: Path) -> None:
     (state / "simulator-ca" / "ca.pem").write_text("no PEM")
 

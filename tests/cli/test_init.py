@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,17 @@ def test_a_loopback_name_is_also_where_the_server_listens(mdmserver: Mdmserver, 
 
     config = load_config(tmp_path / "s" / "config.toml", {})
     assert (config.server.url, config.listen.http) == ("http://127.0.0.1:8765", "127.0.0.1:8765")
+
+
+def test_what_stands_in_the_configuration_as_a_comment_can_be_used(mdmserver: Mdmserver, tmp_path: Path) -> None:
+    mdmserver("init", "--state", str(tmp_path / "s"), "--yes")
+    path = tmp_path / "s" / "config.toml"
+
+    path.write_text(re.sub(r"^# (?=\[|[a-z_]+ = )", "", path.read_text(), flags=re.MULTILINE))
+
+    config = load_config(path, {})
+    assert (config.ca.certificate_days, config.enrollment.organization) == (365, "Example Ltd")
+    assert [authority.name for authority in config.device_ca] == ["company"]
 
 
 def test_the_simulator_ca_is_a_device_ca_that_may_reenroll(state: Path) -> None:
