@@ -33,6 +33,8 @@ class Applicant:
 
     services: Services
     key: RSAPrivateKey
+    authority_der: bytes | None = None
+    """The CA that it knows; None for the one that issues now."""
 
     async def apply(
         self,
@@ -43,7 +45,7 @@ class Applicant:
         signer_der: bytes | None = None,
     ) -> SCEPReply:
         """A PKCSReq, or with `signer_der` a RenewalReq signed by that certificate."""
-        ca = self.services.own_authorities.issuing.authority.certificate_der
+        ca = self.authority_der or self.services.own_authorities.issuing.authority.certificate_der
         signer = signer_der or create_signer_certificate(
             self.key, not_before=at - timedelta(hours=1), not_after=at + timedelta(days=1)
         )

@@ -3,7 +3,7 @@
 A phone holds a key, a certificate and what it was told; it speaks in the order in which Apple's devices do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from mdmserver.composition import Composed, Ground, compose
 from mdmserver.config import Config
 from mdmserver.devices.identity import PresentedIdentity
 from mdmserver.devices.model import Enrollment, EnrollmentRow
+from mdmserver.enrollment.profile import ProfileSigner
 from mdmserver.enrollment.renewal import Renewal
 from mdmserver.issuance.invitations import NewInvitation
 from mdmserver.issuance.model import Invitation
@@ -139,10 +140,10 @@ class Phone:
         """What the edge finds in its certificate now."""
         return presented(self.world.services, self.certificate, at=self.world.clock())
 
-    async def obtain(self, challenge: str, **options: str) -> bytes:
+    async def obtain(self, challenge: str, *, transaction_id: str | None = None) -> bytes:
         """Have a certificate issued for a challenge, and use it from now on."""
         applicant = Applicant(services=self.world.services, key=self.key)
-        reply = await applicant.apply(challenge, at=self.world.clock(), **options)
+        reply = await applicant.apply(challenge, at=self.world.clock(), transaction_id=transaction_id)
         assert reply.status is PKIStatus.SUCCESS, reply
         self.certificate = reply.certificates[0]
         return self.certificate
@@ -244,7 +245,13 @@ def delivered(body: bytes | None) -> Delivery | None:
     return Delivery(uuid=command.uuid, request_type=command.request_type, payload=loads(body)["Command"])
 
 
-async def open_world(storage: Storage, keys: Path, clock: FakeClock, config: Config | None = None) -> World:
+async def open_world(
+    storage: Storage,
+    keys: Path,
+    clock: FakeClock,
+    config: Config | None = None,
+    profile_signer: Callable[[], ProfileSigner | None] = no_signer,
+) -> World:
     """The services over a database that is there."""
     config = config or Config()
     vault = await open_vault(storage, read_wrapping_keys(keys), clock=clock)
@@ -256,7 +263,7 @@ async def open_world(storage: Storage, keys: Path, clock: FakeClock, config: Con
             clock=clock,
             believed=BelievedAuthorities(config),
             token_providers={},
-            profile_signer=no_signer,
+            profile_signer=profile_signer,
         )
     )
     await composed.services.own_authorities.load()

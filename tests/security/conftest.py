@@ -2,10 +2,11 @@
 
 import pytest
 
+from tests.enrollment.conftest import world
 from tests.web.api_server import server
 from tests.web.device.serving import PKI
 
-__all__ = ["pki", "server"]
+__all__ = ["pki", "server", "world"]
 
 
 @pytest.fixture(scope="session")
