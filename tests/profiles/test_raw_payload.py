@@ -67,7 +67,7 @@ def test_what_a_plist_can_hold_arrives_as_it_was(content: dict[str, Any]) -> Non
     "value",
     [
         None,
-        object(),
+        object,
         {1, 2},
         float("nan"),
         float("inf"),
