@@ -82,7 +82,8 @@ def simulate(**options: Any) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             summary = run_plan(plan, runner, out)
     except ServerUnreachable as error:
-        raise Failure(f"no server: {error}", exit_code=Exit.UNREACHABLE) from error
+        hint = "; --server-ca names a CA to trust" if error.reason == "tls" else ""
+        raise Failure(f"no server: {error}{hint}", exit_code=Exit.UNREACHABLE) from error
     except EnrollmentRefused as error:
         raise Failure(str(error)) from error
     except ServerRefused as error:
