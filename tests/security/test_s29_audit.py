@@ -12,7 +12,7 @@ import pytest
 
 from mdmserver.access.model import Scope
 from mdmserver.access.service import AccessService
-from mdmserver.audit.model import AuditRecord
+from mdmserver.audit.model import AuditRecord, chain_hash
 from mdmserver.commands.request import CommandRequest
 from mdmserver.commands.service import CommandService
 from mdmserver.devices.service import DeviceService
@@ -184,6 +184,25 @@ async def test_any_change_to_a_row_is_found_where_it_is(audited: Services, state
     verification = await audited.audit.verify()
 
     assert (verification.records, verification.broken_at) == (2, 3)
+
+
+async def test_a_row_written_anew_with_a_hash_of_its_own_is_found_at_the_next(audited: Services) -> None:
+    third = (await records(audited))[2]
+    hash_ = chain_hash(
+        third.previous_hash,
+        sequence=third.sequence,
+        at=third.at,
+        actor=third.actor,
+        action="harmless",
+        subject=third.subject,
+        detail="{}",
+    )
+    await tamper(
+        audited,
+        f"UPDATE audit_record SET action = 'harmless', detail = '{{}}', hash = x'{hash_.hex()}' WHERE sequence = 3",
+    )
+
+    assert (await audited.audit.verify()).broken_at == 4
 
 
 async def test_two_rows_that_changed_places_are_found(audited: Services) -> None:
