@@ -128,7 +128,10 @@ class Recognition:
     async def _record(
         self, tx: Transaction, presented: PresentedIdentity, certificate: DeviceCertificate
     ) -> IssuedCertificate | None:
-        return await self._issuance.issued(tx, self._authority_of(presented), certificate.serial_number)
+        signed = await self._issuance.issued(tx, presented.fingerprint)
+        if signed is not None:
+            return signed
+        return await self._issuance.recorded(tx, self._authority_of(presented), certificate.serial_number)
 
     def _authority_of(self, presented: PresentedIdentity) -> AuthorityRow:
         own = self._authorities.by_trust_name(presented.authority)

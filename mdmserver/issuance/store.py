@@ -107,8 +107,12 @@ class IssuanceStore(Protocol):
         """The newest certificate of this SCEP transaction for this key, or None."""
         ...
 
-    async def issued(self, tx: Transaction, authority: AuthorityRow, serial_number: int) -> IssuedCertificate | None:
-        """The record of the certificate that this CA signed under this number, or None."""
+    async def issued(self, tx: Transaction, fingerprint: bytes) -> IssuedCertificate | None:
+        """The record of a certificate that was signed, or None if none of ours has this fingerprint."""
+        ...
+
+    async def recorded(self, tx: Transaction, authority: AuthorityRow, serial_number: int) -> IssuedCertificate | None:
+        """The record of the certificate that this CA was to sign under this number, signed or not, or None."""
         ...
 
     async def adopt(

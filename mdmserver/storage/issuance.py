@@ -135,8 +135,12 @@ class SQLIssuanceStore(InvitationRows):
             )
         )
 
-    async def issued(self, tx: Transaction, authority: AuthorityRow, serial_number: int) -> IssuedCertificate | None:
-        """The record of the certificate that this CA signed under this number, or None."""
+    async def issued(self, tx: Transaction, fingerprint: bytes) -> IssuedCertificate | None:
+        """The record of a certificate that was signed, or None if none of ours has this fingerprint."""
+        return _issued_of(await tx.fetch_one(f"{_ISSUED} fingerprint = ?", fingerprint))
+
+    async def recorded(self, tx: Transaction, authority: AuthorityRow, serial_number: int) -> IssuedCertificate | None:
+        """The record of the certificate that this CA was to sign under this number, signed or not, or None."""
         return _issued_of(
             await tx.fetch_one(f"{_ISSUED} authority_id = ? AND serial_number = ?", authority, f"{serial_number:x}")
         )

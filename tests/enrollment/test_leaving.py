@@ -13,6 +13,7 @@ from mdmserver.protocol import (
     GetToken,
     SetBootstrapToken,
     Status,
+    parse_declarative_endpoint,
 )
 from tests.enrollment.world import ME, Phone, World
 from tests.fleet import user_id
@@ -41,7 +42,7 @@ async def test_device_that_is_to_unenroll_is_told_so_at_every_message_until_it_c
         for checkin in (
             SetBootstrapToken(enrollment_id=id, bootstrap_token=b"b"),
             GetBootstrapToken(enrollment_id=id),
-            DeclarativeManagement(enrollment_id=id, endpoint="tokens"),
+            DeclarativeManagement(enrollment_id=id, endpoint=parse_declarative_endpoint("tokens")),
             GetToken(enrollment_id=id, token_service_type="com.apple.maid"),
         ):
             with pytest.raises(UnenrollDevice):

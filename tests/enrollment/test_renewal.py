@@ -3,18 +3,22 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from certs import load_device_certificate
+from certs import create_signer_certificate, load_device_certificate
 from mdmserver.commands.model import ItemState
 from mdmserver.devices.model import EnrollmentState
+from mdmserver.enrollment.profile import ProfileSigner
 from mdmserver.enrollment.renewal import LONGEST_WAIT, wait_after
 from mdmserver.errors import IdentityRefused
 from mdmserver.issuance.issuing import renewal_time
 from mdmserver.protocol import Status
-from tests.enrollment.world import ME, Delivery, Phone, World, give_authority
-from tests.fleet import START
+from mdmserver.transaction import Storage
+from tests.certs.scep_parties import rsa_key
+from tests.enrollment.world import ME, Delivery, Phone, World, give_authority, open_world
+from tests.fleet import START, FakeClock
 
 LIFETIME = timedelta(days=365)
 
@@ -316,3 +320,37 @@ async def test_renewal_waits_for_the_next_ca_where_the_present_one_ends_with_the
     assert delivery is not None
     await phone.renew_by(delivery)
     assert load_device_certificate(phone.certificate).not_after > world.clock() + timedelta(days=364)
+
+
+async def test_renewal_that_cannot_be_made_keeps_no_other_command_back(
+    storage: Storage, keys: Path, clock: FakeClock
+) -> None:
+    """A TLS key that does not belong to its certificate: the profile cannot be signed."""
+    good = rsa_key("tls")
+    certificate = create_signer_certificate(good, not_before=START, not_after=START + timedelta(days=4000))
+    key = good
+    world = await open_world(
+        storage, keys, clock, profile_signer=lambda: ProfileSigner(certificate=certificate, key=key)
+    )
+    await give_authority(world)
+    phone = await world.enrolled()
+    await due(world, phone)
+    await world.renewal.sweep()
+    await world.fleet.enqueue("C1", phone.id)
+    await world.fleet.enqueue("C2", phone.id)
+    key = rsa_key("tls of another")
+
+    first = await phone.idle()
+    assert first is not None
+    second = await phone.answer(first)
+    assert second is not None
+    nothing = await phone.answer(second)
+    key = good
+    renewal = await phone.idle()
+
+    assert (first.uuid, second.uuid, nothing) == ("C1", "C2", None)
+    assert await world.fleet.states(phone.id) == {
+        "C1": ItemState.ACKNOWLEDGED,
+        "C2": ItemState.ACKNOWLEDGED,
+        (renewal or pytest.fail("no renewal")).uuid: ItemState.SENT,
+    }

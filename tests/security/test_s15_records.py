@@ -213,7 +213,7 @@ async def test_revoking_twice_keeps_the_first_time_and_reason(world: World) -> N
     phone = world.phone()
     await phone.take_invitation()
     issued = await world.storage.read(
-        lambda tx: world.issuance.issued(tx, world.services.own_authorities.issuing.row, serial_of(phone.certificate))
+        lambda tx: world.issuance.recorded(tx, world.services.own_authorities.issuing.row, serial_of(phone.certificate))
     )
     assert issued is not None
     for reason in (RevocationReason.KEY_COMPROMISE, RevocationReason.SUPERSEDED):
