@@ -117,6 +117,7 @@ def compose(ground: Ground) -> Composed:
             audit=audit,
             hints=parts.hints,
             clock=clock,
+            enrollment_profile_identifier=parts.profiles.identifier,
         ),
         checkin=_checkin(parts),
         exchange=_exchange(parts),

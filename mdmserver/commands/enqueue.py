@@ -59,6 +59,7 @@ class Enqueuer:
         hints: Hints,
         clock: Clock,
         new_uuid: Callable[[], str],
+        enrollment_profile_identifier: str | None,
     ) -> None:
         self._storage = storage
         self._commands = commands
@@ -67,6 +68,7 @@ class Enqueuer:
         self._hints = hints
         self._clock = clock
         self._new_uuid = new_uuid
+        self._enrollment_profile_identifier = enrollment_profile_identifier
 
     async def to_references(self, request: CommandRequest, references: Sequence[str], *, actor: Actor) -> Enqueued:
         """Queue for these external enrollment ids; those that are unknown or ended are refused one by one.
@@ -108,7 +110,13 @@ class Enqueuer:
 
     async def _composed(self, request: CommandRequest) -> NewCommand:
         # Writing a large payload, or reading a large plist, takes up to a second: other callers go on meanwhile.
-        return await asyncio.to_thread(compose, request, new_uuid=self._new_uuid, at=self._clock())
+        return await asyncio.to_thread(
+            compose,
+            request,
+            new_uuid=self._new_uuid,
+            at=self._clock(),
+            enrollment_profile_identifier=self._enrollment_profile_identifier,
+        )
 
     async def _resolve(self, references: Sequence[str]) -> tuple[list[EnrollmentRow], dict[str, str]]:
         rows: dict[EnrollmentRow, None] = {}

@@ -13,12 +13,13 @@ from typing import Any
 from mdmserver.commands.model import MAXIMUM_PRIORITY, NewCommand
 from mdmserver.errors import Invalid, ScopeMissing
 from mdmserver.protocol import (
-    DESTRUCTIVE_REQUEST_TYPES,
     Command,
     CommandUUID,
     ProtocolError,
     build_command,
+    is_destructive,
     parse_command,
+    parse_command_payload,
 )
 
 _KEY_LENGTH = 255
@@ -36,11 +37,20 @@ class CommandRequest:
     priority: int = 0
 
 
-def compose(request: CommandRequest, *, new_uuid: Callable[[], str], at: datetime) -> NewCommand:
-    """The command to store. Raises Invalid for what cannot be right and ScopeMissing for what is not offered."""
+def compose(
+    request: CommandRequest,
+    *,
+    new_uuid: Callable[[], str],
+    at: datetime,
+    enrollment_profile_identifier: str | None = None,
+) -> NewCommand:
+    """The command to store. Raises Invalid for what cannot be right and ScopeMissing for what is not offered.
+
+    Among the latter is removing the profile of that identifier: it ends management.
+    """
     _check_options(request, at)
     command, content = _command_of(request, new_uuid)
-    if command.request_type in DESTRUCTIVE_REQUEST_TYPES:
+    if _is_refused(command, enrollment_profile_identifier):
         raise ScopeMissing(
             f"{command.request_type} is not offered: destructive commands need a scope and a cap that this server does "
             "not have yet",
@@ -55,6 +65,15 @@ def compose(request: CommandRequest, *, new_uuid: Callable[[], str], at: datetim
         not_before=request.not_before,
         expires_at=request.expires_at,
         priority=request.priority,
+    )
+
+
+def _is_refused(command: Command, enrollment_profile_identifier: str | None) -> bool:
+    if command.request_type != "RemoveProfile":
+        return is_destructive(command.request_type)
+    _, payload = parse_command_payload(command.body)
+    return enrollment_profile_identifier is not None and is_destructive(
+        command.request_type, payload, enrollment_profile_identifier=enrollment_profile_identifier
     )
 
 

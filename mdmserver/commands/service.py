@@ -63,6 +63,7 @@ class CommandService:
         hints: Hints,
         clock: Clock,
         new_uuid: Callable[[], str] = lambda: str(uuid.uuid4()).upper(),
+        enrollment_profile_identifier: str | None = None,
     ) -> None:
         self._storage = storage
         self._commands = commands
@@ -77,6 +78,7 @@ class CommandService:
             hints=hints,
             clock=clock,
             new_uuid=new_uuid,
+            enrollment_profile_identifier=enrollment_profile_identifier,
         )
 
     async def enqueue(self, request: CommandRequest, references: Sequence[str], *, actor: Actor) -> Enqueued:

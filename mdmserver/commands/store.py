@@ -181,7 +181,7 @@ class CommandStore(Protocol):
         ...
 
     async def claim_results(self, tx: Transaction, *, at: datetime, until: datetime, limit: int) -> list[StoredResult]:
-        """Unprocessed results that nobody else has claimed, claimed until then."""
+        """Unprocessed results that nobody else has claimed, claimed until then; few enough to be held in memory."""
         ...
 
     async def result_processed(self, tx: Transaction, item: ItemRow) -> None:

@@ -56,14 +56,19 @@ class ResultRows:
         return [self._result_of(row) for row in rows]
 
     async def claim_results(self, tx: Transaction, *, at: datetime, until: datetime, limit: int) -> list[StoredResult]:
-        """Unprocessed results that nobody else has claimed, claimed until then."""
-        rows = await tx.fetch_all(
-            f"{_RESULT}r.processed = 0 AND r.claimed_until <= ? ORDER BY r.item_id LIMIT ?", stored(at), limit
+        """Unprocessed results that nobody else has claimed, claimed until then; of the deflated ones only one."""
+        waiting = await tx.fetch_all(
+            "SELECT item_id, is_compressed FROM result WHERE processed = 0 AND claimed_until <= ? "
+            "ORDER BY item_id LIMIT ?",
+            stored(at),
+            limit,
         )
+        claimed = _with_one_deflated(waiting)
         await tx.execute_many(
-            "UPDATE result SET claimed_until = ? WHERE item_id = ?", [(stored(until), row[0]) for row in rows]
+            "UPDATE result SET claimed_until = ? WHERE item_id = ?", [(stored(until), item) for item in claimed]
         )
-        return [self._result_of(row) for row in rows]
+        found = [await self.result(tx, item) for item in claimed]
+        return [result for result in found if result is not None]
 
     async def result_processed(self, tx: Transaction, item: ItemRow) -> None:
         """A claimed result was worked through."""
@@ -82,6 +87,16 @@ class ResultRows:
             body=zlib.decompress(body) if row[7] else body,
             is_readable=bool(row[8]),
         )
+
+
+def _with_one_deflated(rows: list[Row]) -> list[ItemRow]:
+    """The items up to and including the first deflated one: inflated, each may be as large as a result can be."""
+    claimed: list[ItemRow] = []
+    for item, is_compressed in rows:
+        claimed.append(ItemRow(item))
+        if is_compressed:
+            break
+    return claimed
 
 
 def _place(item: ItemRow) -> Place:

@@ -90,6 +90,17 @@ async def test_destructive_commands_are_not_offered(fleet: Fleet, request_type: 
     assert await fleet.states(device) == {}
 
 
+async def test_removing_the_enrollment_profile_is_not_offered_and_removing_another_is(fleet: Fleet) -> None:
+    device = await fleet.enroll(1)
+    own = CommandRequest(payload={"RequestType": "RemoveProfile", "Identifier": "ip-127-0-0-1.enrollment"})
+    other = CommandRequest(payload={"RequestType": "RemoveProfile", "Identifier": "com.example.wifi"})
+
+    with pytest.raises(ScopeMissing):
+        await enqueue(fleet, own, device)
+
+    assert (await enqueue(fleet, other, device)).queued == 1
+
+
 async def test_a_payload_becomes_a_whole_command(fleet: Fleet) -> None:
     device = await fleet.enroll(1)
 

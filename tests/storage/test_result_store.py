@@ -131,3 +131,11 @@ async def test_a_processed_result_is_never_claimed_again(bench: Bench) -> None:
     await bench.storage.run(partial(bench.commands.result_processed, item=bench.items[0][0].row))
 
     assert await bench.claim(after=2 * LEASE) == []
+
+
+async def test_of_deflated_results_one_is_claimed_at_a_time(bench: Bench) -> None:
+    for number in range(DEVICES):
+        await bench.store(number, answered(zlib.compress(b"%d" % number), is_compressed=True), needs_processing=True)
+
+    assert await bench.claim() == [b"0"]
+    assert await bench.claim() == [b"1"]
