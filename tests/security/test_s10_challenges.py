@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from mdmserver.issuance.issuing import NotPermitted
 from tests.certs.scep_parties import rsa_key
 from tests.enrollment.device import Applicant
 from tests.enrollment.world import ME, World, open_world
+from tests.fleet import FakeClock
 from tests.issuance.interrupted import Interrupted, crash, issuing_of, request_of
 
 TRANSACTION = "5F2A"
@@ -184,7 +186,7 @@ async def test_crash_between_record_and_signature_leaves_a_record_that_the_retry
     assert await certificates(world) == 1
 
 
-async def test_restarted_server_knows_used_challenges(world: World, keys, clock) -> None:  # type: ignore[no-untyped-def]
+async def test_restarted_server_knows_used_challenges(world: World, keys: Path, clock: FakeClock) -> None:
     challenge = await new_challenge(world)
     first = await apply(world, challenge)
 

@@ -1,5 +1,8 @@
 """S12: of a certificate request only the public key is taken."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -12,6 +15,7 @@ from certs import FailInfo, MessageType, PKIStatus, SCEPReply, build_request, cr
 from mdmserver.config import CA, Config
 from tests.certs.scep_parties import rsa_key
 from tests.enrollment.world import World, open_world
+from tests.fleet import FakeClock
 
 
 def greedy_request(key: RSAPrivateKey, challenge: str) -> bytes:
@@ -70,7 +74,7 @@ async def test_names_usages_and_lifetime_come_from_the_server(world: World) -> N
         pytest.param(lambda: rsa_key("short", 1024), id="1024 bits"),
     ],
 )
-async def test_weak_keys_are_refused_and_use_nothing_up(world: World, key) -> None:  # type: ignore[no-untyped-def]
+async def test_weak_keys_are_refused_and_use_nothing_up(world: World, key: Callable[[], RSAPrivateKey]) -> None:
     reply = await ask(world, key())
 
     assert (reply.status, reply.fail_info) == (PKIStatus.FAILURE, FailInfo.BAD_ALG)
@@ -78,7 +82,7 @@ async def test_weak_keys_are_refused_and_use_nothing_up(world: World, key) -> No
     assert await world.count("SELECT count(*) FROM challenge WHERE used_at IS NOT NULL") == 0
 
 
-async def test_1024_bits_take_explicit_configuration(world: World, keys, clock) -> None:  # type: ignore[no-untyped-def]
+async def test_1024_bits_take_explicit_configuration(world: World, keys: Path, clock: FakeClock) -> None:
     lenient = await open_world(world.storage, keys, clock, Config(ca=CA(allow_rsa_1024=True)))
 
     reply = await ask(lenient, rsa_key("short", 1024))
