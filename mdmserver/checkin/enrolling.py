@@ -150,9 +150,11 @@ class Enrolling:
     async def _known_enrollment(self, tx: Transaction, known: Identification) -> KnownEnrollment | None:
         if known.device is None:
             return None
+        # One that was told to unenroll and comes back with another certificate has done what it was told.
+        has_gone = known.device.is_to_unenroll and known.identity is None
         return KnownEnrollment(
             row=known.device.row,
-            is_live=known.device.is_live,
+            is_live=known.device.is_live and not has_gone,
             is_released=await self._devices.is_released(tx, known.device.row),
         )
 

@@ -179,5 +179,5 @@ def judge(
         return Verdict.RENEWAL_ONLY if may_renew else Verdict.REFUSED
     if identity.is_out_of_grace(at):
         # The device never used the renewed one. It may have lost it: it is let in to renew, and to do nothing else.
-        return Verdict.RENEWAL_ONLY if expired is ExpiredIdentity.RENEW else Verdict.REFUSED
+        return Verdict.RENEWAL_ONLY
     return Verdict.WELCOME

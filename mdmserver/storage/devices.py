@@ -83,7 +83,9 @@ class SQLDeviceStore(IdentityRows, DeviceLists):
     async def update_facts(self, tx: Transaction, row: EnrollmentRow, facts: DeviceFacts) -> None:
         """The same from a command's result: no topic."""
         await tx.execute(
-            f"UPDATE enrollment SET {_SET_FACTS} WHERE id = ?", *(getattr(facts, name) for name in _FACTS), row
+            f"UPDATE enrollment SET {_SET_FACTS} WHERE id = ? AND deleted_at IS NULL",
+            *(getattr(facts, name) for name in _FACTS),
+            row,
         )
 
     async def set_push_info(
@@ -212,7 +214,8 @@ class SQLDeviceStore(IdentityRows, DeviceLists):
     ) -> None:
         """Move `last_seen_at` forward for many rows in the order given, where it moves by more than `worth_writing`."""
         await tx.execute_many(
-            "UPDATE enrollment SET last_seen_at = ? WHERE id = ? AND (last_seen_at IS NULL OR last_seen_at < ?)",
+            "UPDATE enrollment SET last_seen_at = ? WHERE id = ? AND deleted_at IS NULL "
+            "AND (last_seen_at IS NULL OR last_seen_at < ?)",
             [(stored(at), row, stored(at - worth_writing)) for row, at in seen.items()],
         )
 

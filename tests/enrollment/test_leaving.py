@@ -81,7 +81,7 @@ async def test_device_that_was_to_unenroll_and_enrolls_again_stays(world: World)
     phone = await world.enrolled()
     await leave(phone, "unenroll")
 
-    await phone.enroll(allow_reenroll=True)
+    await phone.enroll()
 
     assert await phone.idle() is None
     assert not (await phone.show()).is_to_unenroll

@@ -10,6 +10,7 @@ import pytest
 from certs import load_device_certificate
 from mdmserver.devices.identity import IdentityState
 from mdmserver.devices.model import EnrollmentState
+from mdmserver.errors import ScopeMissing
 from mdmserver.simulator.condition import Condition
 from mdmserver.simulator.device import Habits, SimulatedDevice
 from mdmserver.simulator.errors import InvitationRefused, ServerRefused
@@ -178,13 +179,13 @@ async def test_a_fleet_with_every_mishap_stays_renewed_for_days(server: Inviting
     assert 6 * 15 <= server.tally.renewals <= 6 * 40
 
 
-async def test_a_device_whose_enrollment_profile_is_removed_checks_out(server: InvitingServer) -> None:
+async def test_the_enrollment_profile_is_removed_by_its_user_and_by_no_command(server: InvitingServer) -> None:
     (device,) = await server.enrolled(1)
     assert device.management is not None
     identifier = device.management.enrollment.profile_identifier
-    await server.send(device, RequestType="RemoveProfile", Identifier=identifier)
 
-    await device.connect(server.transport)
+    with pytest.raises(ScopeMissing):
+        await server.send(device, RequestType="RemoveProfile", Identifier=identifier)
+    await device.check_out(server.transport)
 
-    assert not device.is_enrolled
     assert (await server.world.services.devices.show(device.facts.udid)).state is EnrollmentState.ENDED
