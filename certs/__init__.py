@@ -2,19 +2,14 @@
 
 from certs.algorithms import Digest
 from certs.authority import Authority, create_authority, issue_device_certificate
+from certs.certificate_cache import CertificateCache, TrustedCertificate
 from certs.certificate_header import CertificateHeaderStyle, format_certificate_header, parse_certificate_header
 from certs.ciphers import Cipher
 from certs.cms import SignedData, parse_signed_data
 from certs.crl import RevocationReason
 from certs.csr import CertificateRequest, parse_csr
 from certs.csr_writer import create_csr
-from certs.device_certificate import (
-    CertificateCache,
-    DeviceCertificate,
-    TrustedCertificate,
-    check_validity,
-    load_device_certificate,
-)
+from certs.device_certificate import DeviceCertificate, check_validity, load_device_certificate
 from certs.device_signature import (
     DeviceSigner,
     device_signature_digest,

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from certs import der
 from certs.algorithms import Digest, digest_identifier, hashed, sign, signature_identifier, verify
+from certs.certificate_cache import CertificateCache, TrustedCertificate
 from certs.certificate_fields import read_certificate
 from certs.cms import (
     CONTENT_TYPE,
@@ -20,7 +21,7 @@ from certs.cms import (
     signed_attributes_over,
     signer_names,
 )
-from certs.device_certificate import CertificateCache, DeviceCertificate, TrustedCertificate
+from certs.device_certificate import DeviceCertificate
 from certs.errors import CertificateError, HeaderMalformed, SignatureInvalid
 from certs.keys import PrivateKey
 

@@ -7,15 +7,12 @@ policies are not either: the operator configured these CAs for devices.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from certs.certificate_fields import is_authority, may_authenticate_clients, read_certificate
+from certs.device_certificate import DeviceCertificate
 from certs.errors import CertificateRefused, MalformedDER
 from certs.issuer import Issuer, usable_issuers
 from certs.pem import decode_certificates
-
-if TYPE_CHECKING:  # the cache beside the record needs this module
-    from certs.device_certificate import DeviceCertificate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +59,7 @@ class DeviceTrust:
         """One sentence for every configured certificate that no path can use."""
         return tuple(self._problems)
 
-    def issuer_of(self, leaf: "DeviceCertificate") -> str:
+    def issuer_of(self, leaf: DeviceCertificate) -> str:
         """The name of the authority that issued this certificate; raises CertificateRefused."""
         fields = read_certificate(leaf.der)
         if leaf.der in self._configured or is_authority(fields):

@@ -23,7 +23,7 @@ from certs import (
     der,
     load_device_certificate,
 )
-from certs.device_certificate import MAX_REFUSED
+from certs.certificate_cache import MAX_REFUSED
 from tests.certs.conftest import CA
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
