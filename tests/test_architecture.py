@@ -59,7 +59,7 @@ LIBRARIES = {
     "msgspec": {"config", "logs", "audit", "storage", "web", "connectors", "simulator", "cli"},
     "click": {"cli", "__main__"},
     "rich": {"cli", "__main__"},
-    "segno": {"cli"},
+    "segno": {"cli", "web"},
     "uvloop": {"cli", "bootstrap", "__main__"},
 }
 INPUT_OUTPUT = frozenset(

@@ -15,8 +15,9 @@ PAGE_PATH = "/enroll"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrollmentPage:
-    """What the page behind an invitation's URL shows."""
+    """What the page behind an invitation's URL shows, that URL among it, for the code that a camera reads."""
 
+    url: Secret[str]
     organization: str
     display_name: str
     user_name: str | None
@@ -55,6 +56,7 @@ class EnrollmentService:
         """What to show. Looking at the page uses nothing up: mail scanners and previews look too (S16)."""
         invitation = await self._invitations.look_up(token)
         return EnrollmentPage(
+            url=self.page_url(Secret(token)),
             organization=self._settings.organization,
             display_name=self._settings.display_name,
             user_name=invitation.user_name,

@@ -5,7 +5,10 @@ from base64 import b64encode
 from datetime import datetime
 from html import escape
 
+import segno
+
 from mdmserver.enrollment.service import EnrollmentPage
+from mdmserver.secret import Secret
 
 _STYLE = (
     ":root{color-scheme:light dark}"
@@ -30,7 +33,8 @@ def enrollment_page(page: EnrollmentPage, profile_path: str) -> bytes:
         f"{organization}: enroll your device",
         f"<h1>{escape(organization)}: enroll your device</h1>"
         f"<p>This invitation lets you enroll your iPhone, iPad or Mac with {escape(page.display_name)}.{for_whom} "
-        "Open this page in Safari on the device that you want to enroll.</p>"
+        "Open this page in Safari on the device that you want to enroll; an iPhone or iPad that is not this device "
+        "gets here by its camera and the code below.</p>"
         f'<a class="profile" href="{escape(profile_path)}">Download the profile</a>'
         "<h2>iPhone and iPad</h2>"
         "<ol><li>Tap <em>Download the profile</em>, then <em>Allow</em>.</li>"
@@ -42,6 +46,7 @@ def enrollment_page(page: EnrollmentPage, profile_path: str) -> bytes:
         "<li>Open System Settings, General, Device Management "
         "(before macOS 15: Privacy &amp; Security, Profiles).</li>"
         "<li>Double-click the profile, then click <em>Install</em> or <em>Enroll</em>.</li></ol>"
+        f"<h2>On another device</h2>{_code(page.url)}"
         f"<p><small>The invitation is valid until {_in_words(page.expires_at)}. "
         "Whoever has the address of this page can use it: do not pass it on.</small></p>",
     )
@@ -50,6 +55,11 @@ def enrollment_page(page: EnrollmentPage, profile_path: str) -> bytes:
 def trouble_page(title: str, advice: str) -> bytes:
     """A page that says what is wrong and what to do."""
     return _document(title, f"<h1>{escape(title)}</h1><p>{escape(advice)}</p>")
+
+
+def _code(url: Secret[str]) -> str:
+    """The page's own address as a QR code: shapes in the page itself, so that nothing has to be let through for it."""
+    return segno.make_qr(url.reveal()).svg_inline(scale=5, border=3, dark="#000", light="#fff", svgclass=None)
 
 
 def _document(title: str, content: str) -> bytes:

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import segno
 
 from certs import PKIStatus
 from mdmserver.config import Enrollment
@@ -51,6 +52,15 @@ async def test_page_says_for_whom_and_how_long_and_leads_to_the_profile(issuing:
     for words in ("Example & Sons", "Ada Lovelace", f"2 January {issuing.clock().year + 1}, 03:04 UTC", "iPad", "Mac"):
         assert words in page.words
     assert page.links == [path_of(made["url"], issuing) + "/profile"]
+
+
+async def test_page_shows_its_own_address_as_a_code(issuing: RunningServer) -> None:
+    url = (await invite(issuing))["url"]
+
+    answer = await page_of(issuing, url)
+
+    (drawn,) = re.findall(r'class="qrline" stroke="#000" d="([^"]*)"', answer.body.decode())
+    assert drawn in segno.make_qr(url).svg_inline(border=3)
 
 
 async def test_page_has_no_script_and_lets_its_own_style_through_alone(issuing: RunningServer) -> None:
