@@ -37,7 +37,7 @@ class Enrolling:
         """The enrollment that began or goes on, or why the certificate was turned away (S2)."""
         known = await self._recognition.identify(tx, message.enrollment_id, presented, at)
         enrollment = await self._known_enrollment(tx, known)
-        newcomer = await self._newcomer(tx, message, presented, known, at)
+        newcomer = await self._newcomer(tx, message, presented, known)
         match decide(known.identity, enrollment, newcomer=newcomer, reenrollment=presented.reenrollment, at=at):
             case Beginning.NOTHING:
                 return Turned.REFUSED
@@ -112,14 +112,13 @@ class Enrolling:
         message: Authenticate,
         presented: PresentedIdentity,
         known: Identification,
-        at: datetime,
     ) -> Newcomer:
         if presented.reenrollment is not Reenrollment.INVITED:
             return Newcomer(may_replace=presented.reenrollment is Reenrollment.ALLOW)
         if known.identity is not None:
             return Newcomer()
         device = None if known.device is None else known.device.row
-        return await self._recognition.newcomer(tx, presented, facts_of(message), device, at)
+        return await self._recognition.newcomer(tx, presented, facts_of(message), device)
 
     async def _take_news(
         self,

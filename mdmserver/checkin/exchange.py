@@ -86,7 +86,7 @@ class Exchange:
             channel = admitted.channel
             if channel is None or admitted.is_renewal_only:
                 return None
-            if await self._commands.count_oversized(tx, channel.row, uuid, at=at) >= OVERSIZED_RESULTS:
+            if await self._commands.count_oversized(tx, channel.row, uuid) >= OVERSIZED_RESULTS:
                 item = await self._commands.open_item(tx, channel.row, uuid)
                 assert item is not None
                 await self._commands.finish(tx, item.row, ItemState.ERROR, at=at, reason="result too large")
@@ -135,7 +135,7 @@ class Exchange:
             reported = await self._reported(tx, enrollment, items, report.command_uuid)
             if reported is not None and (reported.is_renewal or not is_renewal_only):
                 items = [item for item in items if item.row != reported.row]
-                stored = await self._take(tx, enrollment, reported, report, result, at)
+                stored = await self._take(tx, reported, report, result, at)
         handed_out = partial(self._handed_out, tx, channel, after=report.status, at=at, is_renewal_only=is_renewal_only)
         body = await handed_out(items)
         if body is None and len(items) >= OPEN_WINDOW - 1:
@@ -179,7 +179,6 @@ class Exchange:
     async def _take(
         self,
         tx: Transaction,
-        enrollment: EnrollmentRow,
         item: OpenItem,
         report: CommandReport,
         result: ReportedResult | None,
@@ -193,7 +192,7 @@ class Exchange:
         if result is None or report.status is Status.NOT_NOW:
             return False
         needs_processing = report.status is Status.ACKNOWLEDGED and item.request_type in self._processed_request_types
-        await self._commands.store_result(tx, item, enrollment, result, needs_processing=needs_processing, at=at)
+        await self._commands.store_result(tx, item, result, needs_processing=needs_processing, at=at)
         return needs_processing
 
 

@@ -86,7 +86,6 @@ class Recognition:
         presented: PresentedIdentity,
         facts: DeviceFacts,
         known: EnrollmentRow | None,
-        at: datetime,
     ) -> Newcomer:
         """What a certificate of ours that is bound to nothing may begin (S2 a, b), and what comes with it."""
         issued = await self._record(tx, presented, load_device_certificate(presented.certificate))

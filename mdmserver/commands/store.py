@@ -108,7 +108,6 @@ class CommandStore(Protocol):
         self,
         tx: Transaction,
         item: OpenItem,
-        enrollment: EnrollmentRow,
         result: ReportedResult,
         *,
         needs_processing: bool,
@@ -188,8 +187,6 @@ class CommandStore(Protocol):
         """A claimed result was worked through."""
         ...
 
-    async def count_oversized(
-        self, tx: Transaction, enrollment: EnrollmentRow, uuid: CommandUUID, *, at: datetime
-    ) -> int:
+    async def count_oversized(self, tx: Transaction, enrollment: EnrollmentRow, uuid: CommandUUID) -> int:
         """One more result over the byte cap for this item; how many it has been now (0: there is no such open item)."""
         ...

@@ -202,9 +202,7 @@ class QueueRows:
         rows = await tx.fetch_all("SELECT state, count(*) FROM queue_item WHERE finished_at IS NULL GROUP BY state")
         return {ItemState(state): number for state, number in rows}
 
-    async def count_oversized(
-        self, tx: Transaction, enrollment: EnrollmentRow, uuid: CommandUUID, *, at: datetime
-    ) -> int:
+    async def count_oversized(self, tx: Transaction, enrollment: EnrollmentRow, uuid: CommandUUID) -> int:
         """One more result over the byte cap for this item; how many it has been now (0: there is no such open item)."""
         row = await tx.fetch_one(
             "UPDATE queue_item SET oversized = oversized + 1 WHERE enrollment_id = ? AND finished_at IS NULL "

@@ -27,7 +27,6 @@ class ResultRows:
         self,
         tx: Transaction,
         item: OpenItem,
-        enrollment: EnrollmentRow,
         result: ReportedResult,
         *,
         needs_processing: bool,

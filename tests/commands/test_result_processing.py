@@ -56,7 +56,7 @@ async def answered(storage: Storage, vault: Vault, commands: CommandStore) -> St
             await commands.enqueue(tx, row, [device], at=START)
             [item] = await commands.open_items(tx, device, limit=None)
             result = ReportedResult(status=Status.ACKNOWLEDGED, body=b"device %d" % number)
-            await commands.store_result(tx, item, device, result, needs_processing=True, at=START)
+            await commands.store_result(tx, item, result, needs_processing=True, at=START)
 
     await storage.run(body)
     return storage

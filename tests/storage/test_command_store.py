@@ -355,7 +355,7 @@ async def test_items_ahead_are_those_that_would_be_offered_first(bench: Bench) -
 
 async def test_oversized_results_are_counted_for_open_items_alone(bench: Bench) -> None:
     command = await bench.queue("A")
-    count = partial(bench.commands.count_oversized, enrollment=bench.devices[0], at=START)
+    count = partial(bench.commands.count_oversized, enrollment=bench.devices[0])
 
     counted = [await bench.storage.run(partial(count, uuid=CommandUUID(uuid))) for uuid in ("A", "A", "B")]
     await bench.withdraw(command)

@@ -28,12 +28,11 @@ class Bench:
         self.items: list[tuple[OpenItem, EnrollmentRow]] = []
 
     async def store(self, device: int, result: ReportedResult, *, needs_processing: bool = False) -> None:
-        item, enrollment = self.items[device]
+        item, _ = self.items[device]
         await self.storage.run(
             partial(
                 self.commands.store_result,
                 item=item,
-                enrollment=enrollment,
                 result=result,
                 needs_processing=needs_processing,
                 at=START,
