@@ -186,7 +186,7 @@ def faults(reader: Any, pki: Any) -> dict[str, bytes]:
         "another key": put_together(key=public.encrypt(bytes(16), padding.PKCS1v15())),
         "a key too short": put_together(key=public.encrypt(bytes(15), padding.PKCS1v15())),
         "a key too long": put_together(key=public.encrypt(bytes(32), padding.PKCS1v15())),
-        "wrong padding of the key": put_together(key=bytes([0x3F]) + encrypted_key[1:]),
+        "wrong padding of the key": put_together(key=encrypted_key[:-1] + bytes([encrypted_key[-1] ^ 1])),
         "a number above the modulus": put_together(key=b"\xff" * 256),
         "zero": put_together(key=bytes(256)),
         "a key of another length": put_together(key=encrypted_key[:-1]),
@@ -206,32 +206,35 @@ def faults(reader: Any, pki: Any) -> dict[str, bytes]:
     }
 
 
-def test_every_fault_of_decryption_has_the_same_answer(reader: Any, pki: Any) -> None:
-    answers = set()
-    for what, encoded in faults(reader, pki).items():
-        try:
-            opened(encoded, reader)
-        except CertificateError as error:
-            answers.add((type(error), str(error)))
-        else:
-            pytest.fail(f"{what} was opened")
+ANOTHER_CONTENT_KEY = ("another key", "a key too short", "a key too long", "wrong padding of the key", "zero")
+ANOTHER_CONTENT_KEY += ("a number above the modulus", "a key of another length", "no key", "a cipher with a longer key")
 
+
+def failure(what: str, encoded: bytes, reader: Any) -> CertificateError | None:
+    """What opening it raises; None for the wrong key in 256 whose garbage happens to end like padding."""
+    try:
+        garbage = opened(encoded, reader)
+    except CertificateError as error:
+        return error
+    assert what in ANOTHER_CONTENT_KEY, f"{what} was opened"
+    assert garbage != CONTENT
+    return None
+
+
+def test_every_fault_of_decryption_has_the_same_answer(reader: Any, pki: Any) -> None:
+    failures = [failure(what, encoded, reader) for what, encoded in faults(reader, pki).items()]
+
+    answers = {(type(error), str(error)) for error in failures if error is not None}
     assert answers == {(DecryptionFailed, "the envelope cannot be opened")}
 
 
 def test_nothing_that_a_key_was_needed_for_is_told_even_to_the_operator(reader: Any, pki: Any) -> None:
-    damaged = faults(reader, pki)
+    needed_a_key = {what: faults(reader, pki)[what] for what in (*ANOTHER_CONTENT_KEY, "wrong padding")}
 
-    for what in (
-        "another key",
-        "a key too short",
-        "wrong padding of the key",
-        "a number above the modulus",
-        "wrong padding",
-    ):
-        with pytest.raises(DecryptionFailed) as failed:
-            opened(damaged[what], reader)
-        assert failed.value.__cause__ is None, what
+    failures = [failure(what, encoded, reader) for what, encoded in needed_a_key.items()]
+
+    assert any(failures)
+    assert {error.__cause__ for error in failures if error is not None} == {None}
 
 
 def test_more_recipients_than_anyone_has_are_refused(reader: Any) -> None:
