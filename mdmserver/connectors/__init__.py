@@ -1,0 +1,1 @@
+"""Outbound connectors: each fulfils a slice's port."""
