@@ -27,10 +27,12 @@ from certs.errors import (
     MalformedDER,
     SignatureInvalid,
 )
+from certs.identity_file import IdentityFile, certificates_in, read_identity_file
 from certs.keys import (
     CurveName,
     PrivateKey,
     PublicKey,
+    RSAKey,
     dump_private_key,
     dump_public_key,
     generate_ec,
@@ -38,7 +40,10 @@ from certs.keys import (
     load_private_key,
     load_public_key,
 )
+from certs.mdmcert import create_encryption_certificate, decrypt_mdmcert_file, mdmcert_request
 from certs.policy import CertificateProfile, KeyPolicy, enrollment_id_of, server_names_of
+from certs.push_certificate import PushCertificate, load_push_identity, read_push_certificate
+from certs.push_request import SignedPushRequest, push_csr, read_push_request, upload_file
 from certs.scep import SCEPRequest, parse_request
 from certs.scep_client import SCEPReply, build_request, create_signer_certificate, issuer_and_subject, parse_reply
 from certs.scep_http import (
@@ -72,12 +77,15 @@ __all__ = [
     "Digest",
     "FailInfo",
     "HeaderMalformed",
+    "IdentityFile",
     "KeyPolicy",
     "MalformedDER",
     "MessageType",
     "PKIStatus",
     "PrivateKey",
     "PublicKey",
+    "PushCertificate",
+    "RSAKey",
     "RequestRefused",
     "RevocationReason",
     "SCEPBody",
@@ -87,6 +95,7 @@ __all__ = [
     "SCEPRequest",
     "SignatureInvalid",
     "SignedData",
+    "SignedPushRequest",
     "TrustedCertificate",
     "build_failure",
     "build_pending",
@@ -94,11 +103,14 @@ __all__ = [
     "build_success",
     "ca_capabilities",
     "ca_certificates",
+    "certificates_in",
     "check_validity",
     "create_authority",
     "create_csr",
+    "create_encryption_certificate",
     "create_signer_certificate",
     "decode_get_message",
+    "decrypt_mdmcert_file",
     "device_signature_digest",
     "dump_private_key",
     "dump_public_key",
@@ -112,6 +124,8 @@ __all__ = [
     "load_pem_certificates",
     "load_private_key",
     "load_public_key",
+    "load_push_identity",
+    "mdmcert_request",
     "next_ca_certificate",
     "open_envelope",
     "parse_certificate_header",
@@ -119,9 +133,14 @@ __all__ = [
     "parse_reply",
     "parse_request",
     "parse_signed_data",
+    "push_csr",
+    "read_identity_file",
+    "read_push_certificate",
+    "read_push_request",
     "seal_envelope",
     "server_names_of",
     "sign_device_message",
+    "upload_file",
     "verify_device_signature",
     "verify_device_signature_of_digest",
 ]

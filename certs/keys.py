@@ -44,6 +44,11 @@ def load_private_key(pem: bytes) -> PrivateKey:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         # Without the cause: what the parser says about a key stays out of tracebacks.
         raise MalformedDER("not an unencrypted private key in PEM") from None
+    return accepted_private_key(key)
+
+
+def accepted_private_key(key: object) -> PrivateKey:
+    """The same key, if it is of a kind that is used here; raises CertificateRefused."""
     if not isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey):
         raise CertificateRefused("the private key is neither RSA nor EC")
     return key
