@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from mdmserver.push.model import Notification, Outcome, PushIdentity
+from mdmserver.secret import Secret
 
 
 class PushGateway(Protocol):
@@ -21,4 +22,18 @@ class PushGateway(Protocol):
 
     async def close(self) -> None:
         """End all connections."""
+        ...
+
+
+class PushRequestSigner(Protocol):
+    """A service that signs push certificate requests as an MDM vendor, and mails the result."""
+
+    async def sign_request(
+        self, *, csr_der: bytes, email: str, encryption_certificate: bytes, api_key: Secret[str]
+    ) -> None:
+        """Ask for a signature; the answer is mailed to this address, encrypted to the certificate (PEM or DER).
+
+        Raises Invalid where the service or its rules refuse, Unavailable where it did not answer as it should. It
+        is not tried again: whoever asked can tell whether a mail came.
+        """
         ...
