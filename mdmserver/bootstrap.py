@@ -13,11 +13,14 @@ from mdmserver.checkin.ports import TokenProvider
 from mdmserver.clock import Clock, utc_now
 from mdmserver.composition import RENEWAL_SWEEPS_PER_MINUTE, Composed, Ground, compose
 from mdmserver.config import Config, with_tls_files
+from mdmserver.connectors.apns import APNsGateway
+from mdmserver.connectors.mdmcert import MdmcertGateway
 from mdmserver.enrollment.profile import ProfileSigner
 from mdmserver.errors import Invalid
 from mdmserver.events import Hint
 from mdmserver.issuance.server_certificate import CERTIFICATE_FILE, KEY_FILE
 from mdmserver.offload import Offload
+from mdmserver.push.ports import PushGateway
 from mdmserver.storage.migration import migrate
 from mdmserver.storage.sqlite import SQLiteStorage
 from mdmserver.storage.vault_keys import open_vault, read_wrapping_keys
@@ -30,6 +33,9 @@ FLUSH_SECONDS = 30.0
 SWEEP_SECONDS = 10.0
 RESULTS_SECONDS = 15.0
 UNUSED_SECONDS = 600.0
+PUSH_SECONDS = 1.0
+PUSH_CERTIFICATES_SECONDS = 30.0
+PUSH_HISTORY_SECONDS = 3600.0
 SERVER_CERTIFICATE_SECONDS = 12 * 3600.0
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1")
 
@@ -47,6 +53,7 @@ async def open_services(
     clock: Clock = utc_now,
     token_providers: Mapping[str, TokenProvider] = {},
     profile_signer: Callable[[], ProfileSigner | None] = no_signer,
+    push_gateway: PushGateway | None = None,
 ) -> AsyncIterator[Services]:
     """Open the state directory's database and vault, start the background work, and end it all with the block.
 
@@ -54,6 +61,7 @@ async def open_services(
     """
     believed = BelievedAuthorities(config)
     storage = SQLiteStorage(_database_path(config, state))
+    gateway = push_gateway or _apns(config)
     # One thread: Python runs one at a time, and a second only holds the first and the event loop up. Measured with
     # SCEP requests: 12,800 a minute and a loop that waits 5 ms (p99) with one, 9,100 and up to 43 ms with two.
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="offload")
@@ -69,14 +77,19 @@ async def open_services(
                 believed=believed,
                 token_providers=token_providers,
                 profile_signer=profile_signer,
+                push_gateway=gateway,
+                push_request_signer=MdmcertGateway(),
                 offload=Offload(pool),
             )
         )
         await composed.services.own_authorities.load()
+        await composed.services.push_certificates.load()
         flush = Job(name="flush", work=partial(_flush, composed.services), every_seconds=FLUSH_SECONDS)
-        async with running([flush, *_jobs(composed)], at_the_end=[flush]):
+        finish = Job(name="push", work=composed.sender.finish, every_seconds=PUSH_SECONDS)
+        async with running([flush, *_jobs(composed)], at_the_end=[finish, flush]):
             yield composed.services
     finally:
+        await gateway.close()
         pool.shutdown(wait=False, cancel_futures=True)
         await storage.close()
 
@@ -104,7 +117,14 @@ def _jobs(composed: Composed) -> Sequence[Job]:
     async def for_results(at_most_seconds: float) -> None:
         await services.hints.wait(Hint.RESULTS, at_most_seconds=at_most_seconds)
 
+    async def for_commands(at_most_seconds: float) -> None:
+        await services.hints.wait(Hint.COMMANDS_QUEUED, at_most_seconds=at_most_seconds)
+
     return [
+        Job(name="push", work=composed.sender.work, every_seconds=PUSH_SECONDS, wait=for_commands),
+        Job(name="push certificates", work=services.push_certificates.load, every_seconds=PUSH_CERTIFICATES_SECONDS),
+        Job(name="halted topics", work=services.push_certificates.heal, every_seconds=PUSH_CERTIFICATES_SECONDS),
+        Job(name="push history", work=services.push.forget_old_attempts, every_seconds=PUSH_HISTORY_SECONDS),
         Job(name="sweep", work=services.commands.expire_due, every_seconds=SWEEP_SECONDS),
         Job(name="results", work=services.results.work_through, every_seconds=RESULTS_SECONDS, wait=for_results),
         Job(name="renewal", work=composed.renewal.sweep, every_seconds=60 / RENEWAL_SWEEPS_PER_MINUTE),
@@ -113,8 +133,15 @@ def _jobs(composed: Composed) -> Sequence[Job]:
 
 
 async def _flush(services: Services) -> None:
-    await services.presence.flush()
+    await services.push.revive(await services.presence.flush())
     await services.access.flush_last_used()
+
+
+def _apns(config: Config) -> PushGateway:
+    settings = config.apns
+    return APNsGateway(
+        host=settings.host, port=settings.port, ca_file=settings.ca_file, concurrency=settings.concurrency
+    )
 
 
 def _database_path(config: Config, state: Path) -> Path:

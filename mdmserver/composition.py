@@ -38,11 +38,17 @@ from mdmserver.issuance.scep import SCEPService, SCEPSettings
 from mdmserver.issuance.server_certificate import ServerCertificates
 from mdmserver.issuance.unused import UnusedCertificates
 from mdmserver.offload import Offload
+from mdmserver.push.certificates import PushCertificates
+from mdmserver.push.pace import Served
+from mdmserver.push.ports import PushGateway, PushRequestSigner
+from mdmserver.push.sender import PushSender
+from mdmserver.push.service import PushService
 from mdmserver.storage.access import SQLAccessStore
 from mdmserver.storage.audit import SQLAuditStore
 from mdmserver.storage.commands import SQLCommandStore
 from mdmserver.storage.devices import SQLDeviceStore
 from mdmserver.storage.issuance import SQLIssuanceStore
+from mdmserver.storage.push import SQLPushStore
 from mdmserver.storage.vault import Vault
 from mdmserver.transaction import Storage
 from mdmserver.web.services import Services
@@ -57,6 +63,7 @@ class Composed:
     services: Services
     renewal: Renewal
     unused: UnusedCertificates
+    sender: PushSender
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +77,8 @@ class Ground:
     believed: BelievedAuthorities
     token_providers: Mapping[str, TokenProvider]
     profile_signer: Callable[[], ProfileSigner | None]
+    push_gateway: PushGateway
+    push_request_signer: PushRequestSigner
     offload: Offload = field(default_factory=Offload)
 
 
@@ -80,6 +89,7 @@ class _Stores:
         self.devices = SQLDeviceStore(vault)
         self.commands = SQLCommandStore(vault)
         self.issuance = SQLIssuanceStore(vault)
+        self.push = SQLPushStore(vault)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +104,9 @@ class _Parts:
     recognition: Recognition
     gate: Gate
     results: ResultProcessor
+    served: Served
+    sender: PushSender
+    push_certificates: PushCertificates
     profile_settings: ProfileSettings
     profiles: EnrollmentProfiles
     invitations: InvitationService
@@ -143,12 +156,22 @@ def compose(ground: Ground) -> Composed:
             profiles=parts.profiles,
             offload=ground.offload,
         ),
+        push=PushService(
+            storage=storage,
+            push=stores.push,
+            devices=stores.devices,
+            audit=audit,
+            sender=parts.sender,
+            clock=clock,
+            topics=lambda: parts.push_certificates.topics,
+        ),
+        push_certificates=parts.push_certificates,
         leaving=Leaving(storage=storage, devices=stores.devices, commands=stores.commands, audit=audit, clock=clock),
         storage=storage,
         clock=clock,
     )
     unused = UnusedCertificates(storage=storage, issuance=stores.issuance, audit=audit, clock=clock)
-    return Composed(services=services, renewal=_renewal(parts), unused=unused)
+    return Composed(services=services, renewal=_renewal(parts), unused=unused, sender=parts.sender)
 
 
 def _parts(ground: Ground) -> _Parts:
@@ -161,11 +184,35 @@ def _parts(ground: Ground) -> _Parts:
         on_change=ground.believed.change,
     )
     recognition = Recognition(devices=stores.devices, issuance=stores.issuance, authorities=authorities)
-    settings = _profile_settings(config)
+    settings, hints, served = _profile_settings(config), Hints(), Served()
+    sender = PushSender(
+        storage=storage,
+        push=stores.push,
+        audit=stores.audit,
+        gateway=ground.push_gateway,
+        clock=clock,
+        served=served,
+        concurrency=config.apns.concurrency,
+        most_per_second=config.apns.pushes_per_second,
+    )
+    push_certificates = PushCertificates(
+        storage=storage,
+        push=stores.push,
+        audit=stores.audit,
+        gateway=ground.push_gateway,
+        sender=sender,
+        signer=ground.push_request_signer,
+        hints=hints,
+        clock=clock,
+        offload=ground.offload,
+    )
     return _Parts(
         ground=ground,
         stores=stores,
-        hints=Hints(),
+        hints=hints,
+        served=served,
+        sender=sender,
+        push_certificates=push_certificates,
         presence=Presence(storage=storage, devices=stores.devices),
         authorities=authorities,
         recognition=recognition,
@@ -178,7 +225,12 @@ def _parts(ground: Ground) -> _Parts:
             storage=storage, commands=stores.commands, clock=clock, handlers=result_handlers(stores.devices)
         ),
         profile_settings=settings,
-        profiles=EnrollmentProfiles(settings=settings, authorities=authorities, signer=ground.profile_signer),
+        profiles=EnrollmentProfiles(
+            settings=settings,
+            authorities=authorities,
+            signer=ground.profile_signer,
+            push_topic=lambda: push_certificates.topic,
+        ),
         invitations=InvitationService(
             storage=storage,
             issuance=stores.issuance,
@@ -220,6 +272,7 @@ def _exchange(parts: _Parts) -> Exchange:
         gate=parts.gate,
         renderers={RENEWAL: renewal},
         processed_request_types=parts.results.request_types,
+        served=parts.served,
     )
 
 

@@ -99,6 +99,19 @@ class Device(Section, frozen=True):
     user_authenticate: Literal["decline", "zero_digest"] = "decline"
 
 
+class APNs(Section, frozen=True):
+    """Where Apple's push service is, and how much of it one process uses. Another host is for a stand-in."""
+
+    host: str = "api.push.apple.com"
+    port: int = 443
+    ca_file: str = ""
+    """PEM of the CA of a stand-in's certificate; Apple's is known to the system."""
+    concurrency: int = 500
+    """Pushes in flight."""
+    pushes_per_second: float = 2500
+    """At most; the pace adapts to how fast the devices that come are served."""
+
+
 class Limits(Section, frozen=True):
     """Sizes in bytes, times in seconds."""
 
@@ -133,6 +146,7 @@ class Config(Section, frozen=True):
     device: Device = Device()
     ca: CA = CA()
     enrollment: Enrollment = Enrollment()
+    apns: APNs = APNs()
     limits: Limits = Limits()
     log: Log = Log()
     device_ca: tuple[DeviceCA, ...] = ()
@@ -199,6 +213,7 @@ def _with_absolute_paths(config: Config, folder: Path) -> Config:
         tls=msgspec.structs.replace(
             config.tls, certificate=absolute(config.tls.certificate), key=absolute(config.tls.key)
         ),
+        apns=msgspec.structs.replace(config.apns, ca_file=absolute(config.apns.ca_file)),
         device_ca=tuple(
             msgspec.structs.replace(authority, certificates=absolute(authority.certificates))
             for authority in config.device_ca
@@ -219,6 +234,11 @@ def _checked(config: Config) -> Config:
     for path in (config.device.command_path, config.device.checkin_path):
         if not path.startswith("/") or path != path.strip():
             raise Invalid(f"configuration: the path {path!r} must begin with /", code="invalid_configuration")
+    if not 1 <= config.apns.port <= 65535 or config.apns.concurrency < 1 or config.apns.pushes_per_second < 1:
+        raise Invalid(
+            "configuration: apns.port, apns.concurrency and apns.pushes_per_second must be positive",
+            code="invalid_configuration",
+        )
     return config
 
 
@@ -231,6 +251,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "device": Device,
     "ca": CA,
     "enrollment": Enrollment,
+    "apns": APNs,
     "limits": Limits,
     "log": Log,
 }

@@ -40,6 +40,10 @@ SPLIT_FROM = {
     "mdmserver.issuance.scep": "service",
     "mdmserver.issuance.server_certificate": "service",
     "mdmserver.issuance.unused": "service",
+    "mdmserver.push.certificates": "service",
+    "mdmserver.push.pace": "model",
+    "mdmserver.push.sender": "service",
+    "mdmserver.push.topics": "model",
 }
 # What the order of the slices forbids and a reason outweighs.
 UPWARD_IMPORTS = {
@@ -56,6 +60,7 @@ LIBRARIES = {
     "aiohttp": {"web", "connectors", "simulator", "cli", "bootstrap", "__main__"},
     "yarl": {"web", "connectors", "simulator", "cli"},
     "h2": {"simulator"},
+    "hpack": {"simulator"},
     "msgspec": {"config", "logs", "audit", "storage", "web", "connectors", "simulator", "cli"},
     "click": {"cli", "__main__"},
     "rich": {"cli", "__main__"},

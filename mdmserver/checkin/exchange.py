@@ -4,6 +4,7 @@ In one transaction: may this certificate speak for this enrollment, store the re
 command. An Idle with nothing pending writes nothing.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +21,7 @@ from mdmserver.devices.presence import Presence
 from mdmserver.devices.store import Channel
 from mdmserver.events import Hint, Hints
 from mdmserver.protocol import CommandReport, CommandUUID, EnrollmentID, Status
+from mdmserver.push.pace import Served
 from mdmserver.transaction import Storage, Transaction
 
 OPEN_WINDOW = 64
@@ -48,6 +50,7 @@ class Exchange:
         gate: Gate,
         renderers: Mapping[str, Renderer],
         processed_request_types: frozenset[str],
+        served: Served,
     ) -> None:
         self._storage = storage
         self._commands = commands
@@ -57,6 +60,7 @@ class Exchange:
         self._gate = gate
         self._renderers = renderers
         self._processed_request_types = processed_request_types
+        self._served = served
 
     async def report(
         self, report: CommandReport, presented: PresentedIdentity, result: ReportedResult | None
@@ -66,8 +70,9 @@ class Exchange:
         `result` is the report's body as it is to be stored; None for Idle and NotNow, which leave none.
         Raises IdentityRefused. A report for an unknown or finished command changes nothing.
         """
-        at = self._clock()
+        at, began = self._clock(), time.monotonic()
         outcome = await self._storage.run(partial(self._step, report=report, presented=presented, result=result, at=at))
+        self._served.add(time.monotonic() - began)
         if isinstance(outcome, Turned):
             raise turned_away(outcome, report.enrollment_id)
         if outcome.enrollment is not None:

@@ -8,6 +8,7 @@ call that queues nothing more leaves no record.
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 
 from mdmserver.audit.model import Actor
@@ -25,6 +26,7 @@ from mdmserver.transaction import Storage, Transaction
 
 CHUNK = 1_000
 MAXIMUM_REFERENCES = 100_000
+ASLEEP = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +72,12 @@ class Enqueuer:
         self._new_uuid = new_uuid
         self._enrollment_profile_identifier = enrollment_profile_identifier
 
-    async def to_references(self, request: CommandRequest, references: Sequence[str], *, actor: Actor) -> Enqueued:
+    async def to_references(
+        self, request: CommandRequest, references: Sequence[str], *, actor: Actor, wake: bool = True
+    ) -> Enqueued:
         """Queue for these external enrollment ids; those that are unknown or ended are refused one by one.
+
+        `wake` False leaves the devices asleep for now: they are pushed after a quarter of an hour.
 
         With no usable target at all nothing is kept. Raises Invalid, Conflict (uuid or idempotency key taken by
         another command) or ScopeMissing.
@@ -86,7 +92,9 @@ class Enqueuer:
         for start in range(0, len(rows), CHUNK):
             chunk = rows[start : start + CHUNK]
             kept = await self._storage.run(
-                partial(self._enqueue, command=command, kept=kept, targets=chunk, total=len(rows), actor=actor)
+                partial(
+                    self._enqueue, command=command, kept=kept, targets=chunk, total=len(rows), actor=actor, wake=wake
+                )
             )
         assert kept is not None
         self._hints.give(Hint.COMMANDS_QUEUED)
@@ -141,9 +149,13 @@ class Enqueuer:
         targets: Sequence[EnrollmentRow],
         total: int,
         actor: Actor,
+        wake: bool,
     ) -> _Kept:
-        kept = kept or await self._kept(tx, command, actor)
-        number = await self._commands.enqueue(tx, kept.record.row, targets, at=self._clock())
+        kept, at = kept or await self._kept(tx, command, actor), self._clock()
+        wake_at = kept.record.not_before or at
+        number = await self._commands.enqueue(
+            tx, kept.record.row, targets, at=at, wake_at=wake_at if wake else max(wake_at, at + ASLEEP)
+        )
         return await self._audited(tx, kept, queued=number, targets=total, actor=actor)
 
     async def _enqueue_next(
@@ -157,8 +169,15 @@ class Enqueuer:
         actor: Actor,
     ) -> tuple[_Kept, int, EnrollmentRow | None]:
         kept = kept or await self._kept(tx, command, actor)
+        at = self._clock()
         number, last = await self._commands.enqueue_all(
-            tx, kept.record.row, after=after, limit=CHUNK, types=types, at=self._clock()
+            tx,
+            kept.record.row,
+            after=after,
+            limit=CHUNK,
+            types=types,
+            at=at,
+            wake_at=kept.record.not_before or at,
         )
         return await self._audited(tx, kept, queued=number, targets="everyone", actor=actor), number, last
 

@@ -81,9 +81,11 @@ class CommandService:
             enrollment_profile_identifier=enrollment_profile_identifier,
         )
 
-    async def enqueue(self, request: CommandRequest, references: Sequence[str], *, actor: Actor) -> Enqueued:
+    async def enqueue(
+        self, request: CommandRequest, references: Sequence[str], *, actor: Actor, wake: bool = True
+    ) -> Enqueued:
         """Queue a command for enrollments by external id; see `Enqueuer.to_references`."""
-        return await self._enqueuer.to_references(request, references, actor=actor)
+        return await self._enqueuer.to_references(request, references, actor=actor, wake=wake)
 
     async def enqueue_for_everyone(
         self, request: CommandRequest, *, types: frozenset[EnrollmentType], actor: Actor

@@ -59,9 +59,18 @@ class CommandStore(Protocol):
         ...
 
     async def enqueue(
-        self, tx: Transaction, command: CommandRow, targets: Sequence[EnrollmentRow], *, at: datetime
+        self,
+        tx: Transaction,
+        command: CommandRow,
+        targets: Sequence[EnrollmentRow],
+        *,
+        at: datetime,
+        wake_at: datetime | None = None,
     ) -> int:
-        """Queue the command for enrollments that do not have it yet; how many were new. Ended ones are skipped."""
+        """Queue the command for enrollments that do not have it yet; how many were new. Ended ones are skipped.
+
+        They are due to be woken at `wake_at` (None: now), in the same transaction: nothing waits without a push.
+        """
         ...
 
     async def enqueue_all(
@@ -73,6 +82,7 @@ class CommandStore(Protocol):
         limit: int,
         types: frozenset[str],
         at: datetime,
+        wake_at: datetime | None = None,
     ) -> tuple[int, EnrollmentRow | None]:
         """Queue it for up to `limit` enabled enrollments of these types above `after`; how many, and the last one
         (None: no more)."""

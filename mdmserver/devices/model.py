@@ -40,6 +40,21 @@ class PushInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PushStanding:
+    """How it stands with waking an enrollment. `next_at` None: nothing waits for it, so it is not woken."""
+
+    next_at: datetime | None = None
+    pushed_at: datetime | None = None
+    status: int | None = None
+    """What APNs answered to the last push; None if it gave no answer, and `reason` then says why."""
+    reason: str | None = None
+    apns_id: str | None = None
+    accepted_at: datetime | None = None
+    stopped_at: datetime | None = None
+    """APNs called the token dead: no push until a TokenUpdate, a connect or a new push certificate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Enrollment:
     """One enrollment as people see it. It holds no secret: of the push token only whether there is one."""
 
@@ -61,6 +76,7 @@ class Enrollment:
     created_at: datetime
     enrolled_at: datetime | None
     last_seen_at: datetime | None
+    push: PushStanding = field(default_factory=PushStanding)
 
     @property
     def state(self) -> "EnrollmentState":

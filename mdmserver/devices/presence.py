@@ -29,16 +29,16 @@ class Presence:
         """The time if it is not written yet; None sends the reader to the stored one."""
         return self._seen.get(enrollment)
 
-    async def flush(self) -> int:
-        """Write what has come together, where it moves by more than a minute; how many were seen."""
+    async def flush(self) -> dict[EnrollmentRow, datetime]:
+        """Write what has come together, where it moves by more than a minute; who was seen, in order of row."""
         pending, self._seen = self._seen, {}
-        if pending:
-            ordered = dict(sorted(pending.items()))
-            flush = partial(self._devices.flush_last_seen, seen=ordered, worth_writing=_WORTH_WRITING)
+        seen = dict(sorted(pending.items()))
+        if seen:
+            flush = partial(self._devices.flush_last_seen, seen=seen, worth_writing=_WORTH_WRITING)
             try:
                 await self._storage.run(flush)
             except Exception:
                 # The next turn writes it; what was seen meanwhile is newer.
                 self._seen = pending | self._seen
                 raise
-        return len(pending)
+        return seen

@@ -34,7 +34,7 @@ PLACEHOLDER_TOPIC = "com.apple.mgmt.External.placeholder"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileSettings:
-    """What the deployment says of its profile. URLs are the public ones; an empty topic stands for none yet."""
+    """What the deployment says of its profile. URLs are the public ones; an empty topic is the push certificate's."""
 
     url: str
     command_path: str
@@ -56,14 +56,23 @@ class ProfileSigner:
 
 
 class EnrollmentProfiles:
-    """Builds enrollment profiles. `signer` gives the present TLS identity, None where there is none."""
+    """Builds enrollment profiles.
+
+    `signer` gives the present TLS identity, `push_topic` the topic of the push certificate; None where there is none.
+    """
 
     def __init__(
-        self, *, settings: ProfileSettings, authorities: Authorities, signer: Callable[[], ProfileSigner | None]
+        self,
+        *,
+        settings: ProfileSettings,
+        authorities: Authorities,
+        signer: Callable[[], ProfileSigner | None],
+        push_topic: Callable[[], str | None],
     ) -> None:
         self._settings = settings
         self._authorities = authorities
         self._signer = signer
+        self._push_topic = push_topic
         self._identifiers = identifiers_of(urlsplit(settings.url).hostname or "localhost")
 
     @property
@@ -80,10 +89,11 @@ class EnrollmentProfiles:
 
     def _profile_settings(self, challenge: Secret[str]) -> EnrollmentSettings:
         settings, own = self._settings, self._authorities.issuing.authority
+        topic = settings.topic or self._push_topic()
         return EnrollmentSettings(
             identifiers=self._identifiers,
-            topic=settings.topic or PLACEHOLDER_TOPIC,
-            topic_is_placeholder=not settings.topic,
+            topic=topic or PLACEHOLDER_TOPIC,
+            topic_is_placeholder=topic is None,
             server_url=settings.url + settings.command_path,
             check_in_url=settings.url + settings.checkin_path,
             display_name=settings.display_name,

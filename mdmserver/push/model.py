@@ -16,6 +16,7 @@ EXPIRATION = timedelta(days=7)
 REPUSH_AFTER = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4), timedelta(days=1))
 REFUSED_AGAIN_AFTER = timedelta(days=1)
 RETRY_FIRST, RETRY_LONGEST = timedelta(seconds=2), timedelta(minutes=15)
+ATTEMPTS_KEPT = timedelta(days=30)
 STOPS_TOKEN = 410
 RETRIED_DAILY = frozenset({"BadDeviceToken", "DeviceTokenNotForTopic"})
 
@@ -93,13 +94,13 @@ def repush_after(step: int) -> timedelta:
 
 def retry_after(failures: int, *, jitter: float) -> timedelta:
     """How long after this many failures in a row; `jitter` from 0 to 1 spreads it over half to all of the time."""
-    longest = min(RETRY_FIRST * 2 ** min(failures - 1, 20), RETRY_LONGEST)
-    return longest * (0.5 + jitter / 2)
+    doublings: int = 2 ** min(failures - 1, 20)
+    return min(RETRY_FIRST * doublings, RETRY_LONGEST) * (0.5 + jitter / 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """An enrollment claimed for a push. Without a token, or without a certificate for its topic, it cannot be pushed."""
+    """An enrollment claimed for a push."""
 
     enrollment: EnrollmentRow
     topic: str
@@ -120,3 +121,40 @@ class Attempt:
 
     at: datetime
     outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushCounts:
+    """How many enrollments are due for a push now, will be, and have a token that APNs called dead."""
+
+    due: int
+    waiting: int
+    stopped: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPushCertificate:
+    """A topic's certificate. `certificate` is PEM with its chain; halted: pushing was stopped, and why."""
+
+    topic: str
+    certificate: bytes = field(repr=False)
+    fingerprint: str
+    not_before: datetime
+    not_after: datetime
+    installed_at: datetime
+    installed_by: str
+    halted_at: datetime | None = None
+    halted_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRequest:
+    """A request (DER) and its key (PEM); with mdmcert.download also what its mailed answer is encrypted to."""
+
+    id: str
+    csr: bytes = field(repr=False)
+    key: Secret[bytes]
+    reply_certificate: bytes | None = field(default=None, repr=False)
+    reply_key: Secret[bytes] | None = None
+    created_at: datetime
+    created_by: str

@@ -7,6 +7,7 @@ from mdmserver.commands.model import CommandRecord, CommandRow, NewCommand
 from mdmserver.devices.model import EnrollmentRow
 from mdmserver.protocol import CommandUUID
 from mdmserver.storage.bodies import BodyCache
+from mdmserver.storage.push import ask_to_wake
 from mdmserver.storage.queue import QueueRows
 from mdmserver.storage.results import ResultRows
 from mdmserver.storage.times import loaded, stored
@@ -79,11 +80,17 @@ class SQLCommandStore(QueueRows, ResultRows):
         return [_command_of(row) for row in rows]
 
     async def enqueue(
-        self, tx: Transaction, command: CommandRow, targets: Sequence[EnrollmentRow], *, at: datetime
+        self,
+        tx: Transaction,
+        command: CommandRow,
+        targets: Sequence[EnrollmentRow],
+        *,
+        at: datetime,
+        wake_at: datetime | None = None,
     ) -> int:
-        """Queue the command for enrollments that do not have it yet; how many were new. Ended ones are skipped."""
+        """Queue the command for enrollments that do not have it yet, and have them woken; how many were new."""
         marks = ", ".join("?" * len(targets))
-        return await tx.execute(
+        number = await tx.execute(
             "INSERT INTO queue_item (enrollment_id, command_id, state, priority, not_before, expires_at, queued_at) "
             "SELECT e.id, c.id, 'queued', c.priority, c.not_before, c.expires_at, ? "
             f"FROM enrollment e JOIN command c ON c.id = ? WHERE e.id IN ({marks}) AND e.ended_at IS NULL "
@@ -92,6 +99,9 @@ class SQLCommandStore(QueueRows, ResultRows):
             command,
             *targets,
         )
+        if number:
+            await ask_to_wake(tx, targets, at=wake_at or at)
+        return number
 
     async def enqueue_all(
         self,
@@ -102,6 +112,7 @@ class SQLCommandStore(QueueRows, ResultRows):
         limit: int,
         types: frozenset[str],
         at: datetime,
+        wake_at: datetime | None = None,
     ) -> tuple[int, EnrollmentRow | None]:
         """Queue it for the next `limit` enabled enrollments of these types; how many, and the last (None: no more)."""
         marks = ", ".join("?" * len(types))
@@ -114,7 +125,7 @@ class SQLCommandStore(QueueRows, ResultRows):
         targets = [EnrollmentRow(row[0]) for row in rows]
         if not targets:
             return 0, None
-        number = await self.enqueue(tx, command, targets, at=at)
+        number = await self.enqueue(tx, command, targets, at=at, wake_at=wake_at)
         return number, targets[-1] if len(targets) == limit else None
 
 

@@ -2,18 +2,27 @@
 
 from collections.abc import Sequence
 
-from mdmserver.devices.model import DeviceFacts, Enrollment, EnrollmentFilter, EnrollmentRow, EnrollmentState
+from mdmserver.devices.model import (
+    DeviceFacts,
+    Enrollment,
+    EnrollmentFilter,
+    EnrollmentRow,
+    EnrollmentState,
+    PushStanding,
+)
 from mdmserver.devices.store import Target
 from mdmserver.protocol import EnrollmentID
 from mdmserver.storage.times import loaded
 from mdmserver.transaction import Row, Transaction
 
 _FACTS = tuple(DeviceFacts.__slots__)
+_PUSH = ("due_at", "pushed_at", "pushed_status", "pushed_reason", "pushed_id", "accepted_at", "stopped_at")
 _COLUMNS = (
     "id, key, life, enabled, ended_at, topic, push_token_sealed IS NOT NULL, tally, awaiting_configuration, "
     "user_short_name, user_long_name, created_at, enrolled_at, last_seen_at, user_name, "
-    "unenroll_requested_at IS NOT NULL, " + ", ".join(_FACTS)
+    "unenroll_requested_at IS NOT NULL, " + ", ".join((*_PUSH, *_FACTS))
 )
+_FROM = "FROM enrollment LEFT JOIN push_target ON enrollment_id = id"
 _STATES = {
     EnrollmentState.ENDED: "ended_at IS NOT NULL",
     EnrollmentState.ENROLLED: "ended_at IS NULL AND enabled = 1",
@@ -26,7 +35,7 @@ class DeviceLists:
 
     async def enrollment(self, tx: Transaction, row: EnrollmentRow) -> Enrollment | None:
         """The whole record."""
-        found = await tx.fetch_one(f"SELECT {_COLUMNS} FROM enrollment WHERE id = ?", row)
+        found = await tx.fetch_one(f"SELECT {_COLUMNS} {_FROM} WHERE id = ?", row)
         return None if found is None else _enrollment_of(found)
 
     async def find(self, tx: Transaction, reference: str) -> list[EnrollmentRow]:
@@ -80,7 +89,7 @@ class DeviceLists:
             conditions.append(f"type IN ({', '.join('?' * len(filter.types))})")
             parameters.extend(sorted(filter.types))
         rows = await tx.fetch_all(
-            f"SELECT {_COLUMNS} FROM enrollment WHERE {' AND '.join(conditions)} ORDER BY id LIMIT ?",
+            f"SELECT {_COLUMNS} {_FROM} WHERE {' AND '.join(conditions)} ORDER BY id LIMIT ?",
             *parameters,
             limit,
         )
@@ -96,7 +105,8 @@ class DeviceLists:
 
 
 def _enrollment_of(row: Row) -> Enrollment:
-    facts = dict(zip(_FACTS, row[16:], strict=True))
+    next_at, pushed_at, status, reason, apns_id, accepted_at, stopped_at = row[16:23]
+    facts = dict(zip(_FACTS, row[23:], strict=True))
     return Enrollment(
         row=EnrollmentRow(row[0]),
         id=EnrollmentID.from_key(row[1]),
@@ -115,4 +125,13 @@ def _enrollment_of(row: Row) -> Enrollment:
         user_name=row[14],
         is_to_unenroll=bool(row[15]),
         facts=DeviceFacts(**facts),
+        push=PushStanding(
+            next_at=loaded(next_at) if stopped_at is None else None,
+            pushed_at=loaded(pushed_at),
+            status=status,
+            reason=reason,
+            apns_id=apns_id,
+            accepted_at=loaded(accepted_at),
+            stopped_at=loaded(stopped_at),
+        ),
     )

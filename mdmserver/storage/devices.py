@@ -108,14 +108,23 @@ class SQLDeviceStore(IdentityRows, DeviceLists):
             "push_token_sealed = ?, push_magic_sealed = ?, unlock_token_sealed = coalesce(?, unlock_token_sealed), "
             "awaiting_configuration = coalesce(?, awaiting_configuration), "
             "user_short_name = coalesce(?, user_short_name), user_long_name = coalesce(?, user_long_name), "
-            "enrolled_at = coalesce(enrolled_at, ?), last_seen_at = ? WHERE id = ? RETURNING tally",
+            "enrolled_at = coalesce(enrolled_at, ?), last_seen_at = ?, push_token_at = ? WHERE id = ? RETURNING tally",
             push.topic,
             self._sealed(push.token, id, "push_token"),
             self._vault.seal(push.magic.reveal().encode(), _place(id, "push_magic")),
             self._sealed(unlock_token, id, "unlock_token"),
-            awaiting, user_short_name, user_long_name, stored(at), stored(at), row,
+            awaiting, user_short_name, user_long_name, stored(at), stored(at), stored(at), row,
         )  # fmt: skip
         assert updated is not None
+        # A new token is another address: what APNs said of the one before is forgotten, and what waits is told of.
+        await tx.execute(
+            "UPDATE push_target SET stopped_at = NULL, failures = 0, step = 0, held_until = 0, asks = asks + 1, "
+            "due_at = CASE WHEN EXISTS (SELECT 1 FROM queue_item q WHERE q.enrollment_id = ? "
+            "AND q.finished_at IS NULL) THEN ? END WHERE enrollment_id = ?",
+            row,
+            stored(at),
+            row,
+        )
         return int(updated[0])
 
     async def push_info(self, tx: Transaction, id: EnrollmentID) -> PushInfo | None:
@@ -148,7 +157,7 @@ class SQLDeviceStore(IdentityRows, DeviceLists):
         await tx.execute(
             f"DELETE FROM result WHERE item_id IN (SELECT id FROM queue_item WHERE enrollment_id IN {whose})", *both
         )
-        for table in ("queue_item", "enrollment_event", "pending_reenrollment"):
+        for table in ("queue_item", "enrollment_event", "pending_reenrollment", "push_target", "push_attempt"):
             await tx.execute(f"DELETE FROM {table} WHERE enrollment_id IN {whose}", *both)
         nothing = ", ".join(f"{name} = NULL" for name in (*_FACTS, "user_name", "user_short_name", "user_long_name"))
         await tx.execute(

@@ -22,6 +22,8 @@ from mdmserver.issuance.crls import PublishedCRLs
 from mdmserver.issuance.invitations import InvitationService
 from mdmserver.issuance.scep import SCEPService
 from mdmserver.issuance.server_certificate import ServerCertificates
+from mdmserver.push.certificates import PushCertificates
+from mdmserver.push.service import PushService
 from mdmserver.transaction import Storage
 from mdmserver.web.metrics import Metrics
 
@@ -51,6 +53,8 @@ class Services:
     scep: SCEPService
     enrollment: EnrollmentService
     leaving: Leaving
+    push: PushService
+    push_certificates: PushCertificates
     storage: Storage
     clock: Clock = field(default=utc_now)
     metrics: Metrics = field(default_factory=Metrics)

@@ -1,0 +1,245 @@
+"""Who is woken when, in SQL. `due_at` orders the work, `claimed_until` is a lease, `held_until` keeps asks apart."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from mdmserver.devices.model import EnrollmentRow
+from mdmserver.protocol import EnrollmentID
+from mdmserver.push.model import Attempt, Due, Outcome, PushCounts
+from mdmserver.push.store import Recorded
+from mdmserver.secret import Secret
+from mdmserver.storage.push_certificates import PushCertificateRows
+from mdmserver.storage.times import loaded, stored
+from mdmserver.storage.vault import Place, Vault
+from mdmserver.transaction import Row, Transaction
+
+LOOK_AGAIN = timedelta(hours=1)
+"""When an enrollment is looked at again whose topic has no certificate now; installing one does not wait for that."""
+
+_ASK = (
+    "ON CONFLICT (enrollment_id) DO UPDATE SET asks = push_target.asks + 1, step = 0, "
+    "is_asked = CASE WHEN excluded.is_asked = 1 THEN 1 ELSE push_target.is_asked END, "
+    "due_at = CASE WHEN push_target.due_at < excluded.due_at THEN push_target.due_at "
+    "WHEN push_target.held_until > excluded.due_at THEN push_target.held_until ELSE excluded.due_at END"
+)
+_CANDIDATE = (
+    "SELECT p.enrollment_id, e.key, e.topic, e.push_token_sealed, e.push_magic_sealed, e.push_token_at, "
+    "e.last_seen_at, p.asks, p.step, p.failures, p.apns_id, e.enabled, p.is_asked, "
+    "(SELECT min(coalesce(q.not_before, 0)) FROM queue_item q WHERE q.enrollment_id = p.enrollment_id "
+    "AND q.finished_at IS NULL AND q.state <> 'withdrawn' AND (q.expires_at IS NULL OR q.expires_at > ?)) "
+    "FROM push_target p JOIN enrollment e ON e.id = p.enrollment_id WHERE "
+)
+
+
+async def ask_to_wake(
+    tx: Transaction, targets: Sequence[EnrollmentRow], *, at: datetime, regardless: bool = False
+) -> None:
+    """Make these due, once they are no longer held; `regardless` of whether something waits for them."""
+    await tx.execute_many(
+        "INSERT INTO push_target (enrollment_id, due_at, is_asked, asks) SELECT id, ?, ?, 1 FROM enrollment "
+        f"WHERE id = ? AND ended_at IS NULL {_ASK}",
+        [(stored(at), int(regardless), target) for target in targets],
+    )
+
+
+class SQLPushStore(PushCertificateRows):
+    """The PushStore of SQLite."""
+
+    def __init__(self, vault: Vault) -> None:
+        super().__init__(vault)
+
+    async def ask(self, tx: Transaction, enrollments: Sequence[EnrollmentRow], *, at: datetime) -> None:
+        """A person or tool wants these woken, whether something waits for them or not."""
+        await ask_to_wake(tx, enrollments, at=at, regardless=True)
+
+    async def ask_all(
+        self, tx: Transaction, *, after: EnrollmentRow, limit: int, types: frozenset[str], at: datetime
+    ) -> tuple[int, EnrollmentRow | None]:
+        """The same for up to `limit` enabled enrollments of these types above `after`; how many, and the last one."""
+        marks = ", ".join("?" * len(types))
+        rows = await tx.fetch_all(
+            f"SELECT id FROM enrollment WHERE id > ? AND enabled = 1 AND type IN ({marks}) ORDER BY id LIMIT ?",
+            after,
+            *sorted(types),
+            limit,
+        )
+        targets = [EnrollmentRow(row[0]) for row in rows]
+        await self.ask(tx, targets, at=at)
+        return len(targets), targets[-1] if len(targets) == limit else None
+
+    async def claim(
+        self, tx: Transaction, *, topics: frozenset[str], at: datetime, until: datetime, limit: int
+    ) -> tuple[list[Due], int]:
+        """Claim enrollments that are due on these topics, the longest due first; at how many rows it looked."""
+        now = stored(at)
+        rows = await tx.fetch_all(
+            f"{_CANDIDATE} p.due_at <= ? AND p.stopped_at IS NULL AND p.claimed_until <= ? ORDER BY p.due_at LIMIT ?",
+            now,
+            now,
+            now,
+            limit,
+        )
+        claimed: list[Due] = []
+        otherwise: list[tuple[int | None, int]] = []
+        for row in rows:
+            is_wanted = row[12] or (row[13] is not None and row[13] <= now)
+            if row[11] and row[3] is not None and is_wanted:
+                if row[2] in topics:
+                    claimed.append(self._due_of(row))
+                else:
+                    otherwise.append((stored(at + LOOK_AGAIN), row[0]))
+            elif row[11] and row[3] is not None and row[13] is not None:
+                otherwise.append((row[13], row[0]))
+            else:
+                # Nothing waits, or it cannot be told; a TokenUpdate or the next command makes it due again.
+                otherwise.append((None, row[0]))
+        await tx.execute_many("UPDATE push_target SET due_at = ? WHERE enrollment_id = ?", otherwise)
+        await self._claim(tx, claimed, until)
+        return claimed, len(rows)
+
+    async def claim_these(
+        self, tx: Transaction, enrollments: Sequence[EnrollmentRow], *, topics: frozenset[str], at: datetime,
+        until: datetime,
+    ) -> list[Due]:  # fmt: skip
+        """Claim just these, due or not, stopped or not; those without a token or a topic in use are missing."""
+        await self.ask(tx, enrollments, at=at)
+        marks = ", ".join("?" * len(enrollments))
+        rows = await tx.fetch_all(f"{_CANDIDATE} p.enrollment_id IN ({marks})", stored(at), *enrollments)
+        claimed = [self._due_of(row) for row in rows if row[11] and row[3] is not None and row[2] in topics]
+        await self._claim(tx, claimed, until)
+        return claimed
+
+    async def claim_probe(self, tx: Transaction, topic: str, *, at: datetime, until: datetime) -> Due | None:
+        """Claim the enrollment on this topic that was seen last among those for which something waits."""
+        row = await tx.fetch_one(
+            f"{_CANDIDATE} p.due_at IS NOT NULL AND p.stopped_at IS NULL AND e.topic = ? AND e.enabled = 1 "
+            "AND e.push_token_sealed IS NOT NULL ORDER BY e.last_seen_at DESC LIMIT 1",
+            stored(at),
+            topic,
+        )
+        if row is None:
+            return None
+        due = self._due_of(row)
+        await self._claim(tx, [due], until)
+        return due
+
+    async def record(self, tx: Transaction, recorded: Sequence[Recorded]) -> None:
+        """Keep what came of pushes, in the timeline too, and release the claims."""
+        await tx.execute_many(
+            "UPDATE push_target SET claimed_until = 0, apns_id = ?, pushed_at = ?, pushed_status = ?, "
+            "pushed_reason = ?, pushed_id = ?, accepted_at = coalesce(?, accepted_at), failures = ?, held_until = ?, "
+            "step = CASE WHEN asks = ? THEN ? ELSE step END, "
+            "is_asked = CASE WHEN asks = ? AND ? = 200 THEN 0 ELSE is_asked END, "
+            "stopped_at = CASE WHEN asks = ? THEN ? ELSE stopped_at END, "
+            "due_at = CASE WHEN asks = ? THEN ? WHEN due_at < ? THEN ? ELSE due_at END WHERE enrollment_id = ?",
+            [_recorded_values(each) for each in recorded],
+        )
+        await tx.execute_many(
+            "INSERT INTO push_attempt (enrollment_id, at, status, reason, apns_id) VALUES (?, ?, ?, ?, ?)",
+            [
+                (each.due.enrollment, stored(each.at), each.outcome.status, each.outcome.reason, _apns_id(each))
+                for each in recorded
+            ],
+        )
+
+    async def spare(self, tx: Transaction, enrollments: Sequence[EnrollmentRow], *, at: datetime) -> None:
+        """What APNs said of these tokens was not about them: they are not stopped, and due now."""
+        await tx.execute_many(
+            "UPDATE push_target SET stopped_at = NULL, held_until = 0, failures = 0, due_at = ? "
+            "WHERE enrollment_id = ?",
+            [(stored(at), row) for row in enrollments],
+        )
+
+    async def revive(self, tx: Transaction, seen: Mapping[EnrollmentRow, datetime]) -> int:
+        """These enrollments spoke: those that were stopped before that are so no more. How many."""
+        if await tx.fetch_one("SELECT 1 FROM push_target WHERE stopped_at IS NOT NULL LIMIT 1") is None:
+            return 0
+        return await tx.execute_many(
+            "UPDATE push_target SET stopped_at = NULL, held_until = 0, failures = 0, step = 0, "
+            "due_at = coalesce(due_at, ?) WHERE enrollment_id = ? AND stopped_at < ?",
+            [(stored(at), row, stored(at)) for row, at in seen.items()],
+        )
+
+    async def revive_topic(self, tx: Transaction, topic: str, *, at: datetime) -> int:
+        """All enrollments on this topic for which something waits are due now, stopped or not. How many."""
+        return await tx.execute(
+            "UPDATE push_target SET stopped_at = NULL, held_until = 0, failures = 0, due_at = ? "
+            "WHERE (due_at IS NOT NULL OR stopped_at IS NOT NULL) "
+            "AND enrollment_id IN (SELECT id FROM enrollment WHERE topic = ?)",
+            stored(at),
+            topic,
+        )
+
+    async def attempts(self, tx: Transaction, enrollment: EnrollmentRow, *, limit: int) -> list[Attempt]:
+        """The newest pushes, newest first."""
+        rows = await tx.fetch_all(
+            "SELECT at, status, reason, apns_id FROM push_attempt WHERE enrollment_id = ? ORDER BY id DESC LIMIT ?",
+            enrollment,
+            limit,
+        )
+        return [
+            Attempt(at=loaded(at), outcome=Outcome(status=status, reason=reason, apns_id=apns_id))
+            for at, status, reason, apns_id in rows
+        ]
+
+    async def forget_attempts(self, tx: Transaction, *, before: datetime, limit: int) -> int:
+        """Delete up to `limit` old pushes from the timelines; how many."""
+        return await tx.execute(
+            "DELETE FROM push_attempt WHERE id IN (SELECT id FROM push_attempt ORDER BY id LIMIT ?) AND at < ?",
+            limit,
+            stored(before),
+        )
+
+    async def counts(self, tx: Transaction, *, at: datetime) -> PushCounts:
+        """How many are due and stopped."""
+        waiting = await tx.fetch_one(
+            "SELECT count(*), coalesce(sum(due_at <= ?), 0) FROM push_target "
+            "WHERE due_at IS NOT NULL AND stopped_at IS NULL",
+            stored(at),
+        )
+        stopped = await tx.fetch_one("SELECT count(*) FROM push_target WHERE stopped_at IS NOT NULL")
+        assert waiting is not None
+        assert stopped is not None
+        return PushCounts(due=int(waiting[1]), waiting=int(waiting[0]), stopped=int(stopped[0]))
+
+    async def _claim(self, tx: Transaction, claimed: Sequence[Due], until: datetime) -> None:
+        await tx.execute_many(
+            "UPDATE push_target SET claimed_until = ?, apns_id = ? WHERE enrollment_id = ?",
+            [(stored(until), due.apns_id, due.enrollment) for due in claimed],
+        )
+
+    def _due_of(self, row: Row) -> Due:
+        id = EnrollmentID.from_key(row[1])
+        return Due(
+            enrollment=EnrollmentRow(row[0]),
+            topic=row[2],
+            token=Secret(self._vault.open(bytes(row[3]), _enrollment_place(id, "push_token"))),
+            magic=Secret(self._vault.open(bytes(row[4]), _enrollment_place(id, "push_magic")).decode()),
+            token_since=loaded(row[5]),
+            last_seen_at=loaded(row[6]),
+            asks=row[7],
+            step=row[8],
+            failures=row[9],
+            apns_id=row[10] or str(uuid4()),
+        )
+
+
+def _recorded_values(each: Recorded) -> tuple[object, ...]:
+    outcome, at, held = each.outcome, stored(each.at), stored(each.held_until)
+    asks = each.due.asks
+    return (
+        # A push without an answer may have arrived: it is sent again under the same id.
+        each.due.apns_id if outcome.status is None else None,
+        at, outcome.status, outcome.reason, _apns_id(each), at if outcome.is_accepted else None, each.failures, held,
+        asks, each.step, asks, outcome.status, asks, at if each.stops else None,
+        asks, stored(each.next_at), held, held, each.due.enrollment,
+    )  # fmt: skip
+
+
+def _apns_id(each: Recorded) -> str:
+    return each.outcome.apns_id or each.due.apns_id
+
+
+def _enrollment_place(id: EnrollmentID, column: str) -> Place:
+    return Place("enrollment", id.key, column)
