@@ -1,0 +1,294 @@
+"""One connection to APNs: aioapns' protocol class with the framing of `h2_client`, its timers and its end.
+
+Which connection a push takes, and when another is opened, is `apns_pool`.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import cast
+
+import msgspec
+from aioapns import NotificationRequest
+from aioapns.common import NotificationResult
+from aioapns.connection import APNsTLSClientProtocol
+from aioapns.exceptions import ConnectionClosed
+
+from mdmserver.connectors.apns_request import HeaderWriter, PushRequest
+from mdmserver.connectors.apns_tls import reason_of
+from mdmserver.connectors.h2_client import Answered, Event, GoneAway, H2Client, Reset
+from mdmserver.connectors.h2_frames import ProtocolFault
+
+WRITE_AHEAD = 262_144
+"""Bytes that may wait for a server that does not read, and as many again before the connection is given up."""
+
+
+class NoAnswer(ConnectionClosed):
+    """There is no answer to a push, and there will be none; the text says why."""
+
+
+class Exchange:
+    """A push that waits: for a stream first, then for its answer."""
+
+    __slots__ = ("answer", "connection", "deadline", "request", "stream")
+
+    def __init__(self, request: PushRequest, answer: "asyncio.Future[NotificationResult]") -> None:
+        self.request = request
+        self.answer = answer
+        self.deadline = 0.0
+        self.connection: APNsConnection | None = None
+        self.stream = 0
+
+    def fail(self, error: Exception) -> None:
+        """End it with this error, unless it has ended."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+class APNsConnection(APNsTLSClientProtocol):
+    """Sends exchanges while there is room.
+
+    Calls `on_change` after whatever may have made room, `on_proven` once, after the first answer to a push (which
+    shows that APNs takes our certificate), and `on_lost` when it has ended.
+    """
+
+    def __init__(
+        self,
+        headers: HeaderWriter,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        on_change: Callable[[], None],
+        on_proven: Callable[[], None],
+        on_lost: Callable[["APNsConnection"], None],
+        ping_after_seconds: float,
+        ping_seconds: float,
+    ) -> None:
+        super().__init__("", loop)
+        self.ready: asyncio.Future[None] = loop.create_future()
+        """Done when the server's SETTINGS came; NoAnswer when the connection ended before."""
+        self.closed: asyncio.Future[None] = loop.create_future()
+        self.is_proven = False
+        """Whether any push was answered here."""
+        self.reason = ""
+        """Why it ended."""
+        self._client = H2Client()
+        self._exchanges: dict[int, Exchange] = {}
+        self._headers = headers
+        self._on_change, self._on_proven, self._on_lost = on_change, on_proven, on_lost
+        self._ping_after, self._ping_seconds = ping_after_seconds, ping_seconds
+        self._heard_at = loop.time()
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._ping_timer: asyncio.TimerHandle | None = None
+        self._is_paused = self._is_flush_due = False
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it takes no more pushes, for good."""
+        return self._client.is_leaving or self.closed.done()
+
+    def has_room(self, size: int) -> bool:
+        """Whether a push with a body of this size may be sent at once."""
+        return not self._is_paused and self._client.has_room(size) and not self.closed.done()
+
+    def start(self, exchange: Exchange) -> None:
+        """Send it; only when there is room."""
+        request = exchange.request
+        exchange.connection = self
+        exchange.stream = self._client.request(self._headers.block(request), request.body)
+        self._exchanges[exchange.stream] = exchange
+        self._flush_soon()
+
+    def give_up(self, exchange: Exchange) -> None:
+        """Nobody waits for this one's answer any more: its stream is free for another."""
+        if self._exchanges.pop(exchange.stream, None) is not None:
+            self._client.reset(exchange.stream)
+            self._flush_soon()
+            self._after_change()
+
+    async def send_notification(self, request: NotificationRequest) -> NotificationResult:
+        """Pushes go through the pool, which knows which connection has room."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Ask the server for a sign of life; without one in time the connection ends."""
+        if self._ping_timer is None and not self.closed.done():
+            self._client.ping()
+            self._flush_soon()
+            self._ping_timer = self.loop.call_later(self._ping_seconds, self.abort, "no answer to a PING")
+
+    def leave(self) -> None:
+        """Take no more pushes; close when those that are out are answered."""
+        self._client.is_leaving = True
+        self._close_when_empty()
+
+    def close(self) -> None:
+        """Close now. What is unanswered fails with NoAnswer."""
+        self._fail_all("connection closed")
+        if self.transport is not None and not self.transport.is_closing():
+            self._client.go_away()
+            self.transport.write(bytes(self._client.outgoing))
+            self._client.outgoing.clear()
+            self.transport.close()
+
+    def abort(self, reason: str) -> None:
+        """End at once, for this reason, without a word to the server."""
+        self.reason = self.reason or reason
+        self._client.is_leaving = True
+        if self.transport is not None:
+            self.transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(WRITE_AHEAD)
+        tls = transport.get_extra_info("ssl_object")
+        if isinstance(tls, ssl.SSLObject) and tls.selected_alpn_protocol() != "h2":
+            self.abort("the server does not speak HTTP/2")
+            return
+        self._flush()
+        self._wait_for_idleness(self._ping_after)
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol. No fault of the server leaves here but as the end of this connection."""
+        self._heard_at = self.loop.time()
+        if self._ping_timer is not None:
+            self._ping_timer.cancel()
+            self._ping_timer = None
+        try:
+            for event in self._client.receive(data):
+                self._on_event(event)
+        except ProtocolFault as fault:
+            self.abort(f"the server broke HTTP/2: {fault}")
+            return
+        if self._client.is_ready and not self.ready.done():
+            self.ready.set_result(None)
+        if self._client.outgoing:
+            self._flush_soon()
+        self._after_change()
+
+    def pause_writing(self) -> None:
+        """See asyncio.Protocol."""
+        self._is_paused = True
+
+    def resume_writing(self) -> None:
+        """See asyncio.Protocol."""
+        self._is_paused = False
+        self._flush()
+        self._after_change()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        for timer in (self._idle_timer, self._ping_timer):
+            if timer is not None:
+                timer.cancel()
+        about_tls = reason_of(exc)
+        self.reason = self.reason or (
+            about_tls if about_tls.startswith("certificate refused") else f"connection lost ({about_tls})"
+        )
+        if not self.closed.done():
+            self.closed.set_result(None)
+        self._fail_all(self.reason)
+        if not self.ready.done():
+            self.ready.set_exception(NoAnswer(self.reason))
+            self.ready.exception()  # seen: whoever waited may have been cancelled
+        self._on_lost(self)
+
+    def _on_event(self, event: Event) -> None:
+        match event:
+            case Answered():
+                self._prove()
+                exchange = self._exchanges.pop(event.stream, None)
+                if exchange is not None and not exchange.answer.done():
+                    exchange.answer.set_result(_result(event, exchange.request))
+            case Reset():
+                self._fail(event.stream, f"stream reset ({event.error})")
+            case GoneAway():
+                self._on_gone_away(event)
+
+    def _prove(self) -> None:
+        if not self.is_proven:
+            self.is_proven = True
+            self._on_proven()
+
+    def _on_gone_away(self, event: GoneAway) -> None:
+        said = _refusal(event.debug).reason or event.error
+        if not event.is_graceful:
+            self.reason = f"connection ended by APNs ({said})"
+        for stream in [number for number in self._exchanges if number > event.last_stream]:
+            self._fail(stream, f"not sent (APNs ends the connection: {said})")
+
+    def _fail(self, stream: int, reason: str) -> None:
+        exchange = self._exchanges.pop(stream, None)
+        if exchange is not None:
+            exchange.fail(NoAnswer(reason))
+
+    def _fail_all(self, reason: str) -> None:
+        for stream in list(self._exchanges):
+            self._fail(stream, reason)
+
+    def _after_change(self) -> None:
+        self._close_when_empty()
+        self._on_change()
+
+    def _close_when_empty(self) -> None:
+        if self._client.is_leaving and not self._exchanges:
+            self.close()
+
+    def _flush_soon(self) -> None:
+        # One write, and so one TLS record, for all that a turn of the loop has to say.
+        if not self._is_flush_due:
+            self._is_flush_due = True
+            self.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._is_flush_due = False
+        outgoing = self._client.outgoing
+        if self.transport is None or self.transport.is_closing() or not outgoing:
+            return
+        if not self._is_paused:
+            self.transport.write(bytes(outgoing))
+            outgoing.clear()
+        elif len(outgoing) > WRITE_AHEAD:
+            self.abort("the server does not read")
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self._flush()
+
+    def _wait_for_idleness(self, seconds: float) -> None:
+        self._idle_timer = self.loop.call_later(seconds, self._check_if_idle)
+
+    def _check_if_idle(self) -> None:
+        remaining = self._heard_at + self._ping_after - self.loop.time()
+        if remaining <= 0:
+            self.check()
+            remaining = self._ping_after
+        self._wait_for_idleness(remaining)
+
+
+class _Refusal(msgspec.Struct):
+    reason: str = ""
+    timestamp: float | None = None
+
+
+def _refusal(body: bytes) -> _Refusal:
+    """What a body says, or nothing where it cannot be read."""
+    try:
+        refusal = msgspec.json.decode(body, type=_Refusal)
+    except (msgspec.MsgspecError, RecursionError):
+        return _Refusal()
+    return _Refusal(reason=_printable(refusal.reason), timestamp=refusal.timestamp)
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text[:100] if character.isprintable())
+
+
+def _result(event: Answered, request: PushRequest) -> NotificationResult:
+    refusal = _refusal(event.body) if event.body else _Refusal()
+    return NotificationResult(
+        event.apns_id or request.notification_id,
+        str(event.status),
+        refusal.reason or None,
+        None if refusal.timestamp is None else int(refusal.timestamp),
+    )
