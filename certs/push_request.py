@@ -49,6 +49,8 @@ def push_csr(key: RSAKey, *, common_name: str, country: str, email: str) -> byte
     """
     if key.key_size < SHORTEST_KEY_BITS:
         raise CertificateRefused(f"Apple certifies no key of {key.key_size} bits")
+    if not email.isascii() or "@" not in email:
+        raise CertificateRefused(f"{email!r} is no e-mail address that a request can hold: ASCII with an @")
     try:
         attributes = (
             x509.NameAttribute(NameOID.COUNTRY_NAME, country.upper()),
