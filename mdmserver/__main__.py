@@ -13,6 +13,7 @@ _VERBS = {
     "vault": ("mdmserver.cli.vault:vault", "Change the key that secrets are sealed with."),
     "audit": ("mdmserver.cli.audit_chain:audit_chain", "Check the audit trail."),
     "simulate": ("mdmserver.cli.simulate:simulate", "Simulated devices, for trials and tests."),
+    "simulate-apns": ("mdmserver.cli.apns_simulator:apns_simulator", "A stand-in for Apple's push service."),
     "version": ("mdmserver.cli.version:version", "Which version this is."),
 }
 

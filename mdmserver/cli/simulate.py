@@ -11,13 +11,20 @@ import uvloop
 
 from mdmserver.cli.exits import Exit, Failure
 from mdmserver.cli.output import Output
-from mdmserver.cli.simulate_reach import check_url
-from mdmserver.cli.simulate_run import SIGNATURES, Plan, run_plan
+from mdmserver.cli.simulate_plan import SIGNATURES, Plan
+from mdmserver.cli.simulate_reach import check_url, feed_address
+from mdmserver.cli.simulate_run import run_plan
 from mdmserver.cli.simulator_ca import CERTIFICATE_FILE, KEY_FILE
 from mdmserver.cli.state import SIMULATOR_CA_FOLDER, state_option
 from mdmserver.cli.verb import url_of
 from mdmserver.simulator.device import Habits
-from mdmserver.simulator.errors import EnrollmentRefused, FleetFileInvalid, ServerRefused, ServerUnreachable
+from mdmserver.simulator.errors import (
+    EnrollmentRefused,
+    FeedUnreachable,
+    FleetFileInvalid,
+    ServerRefused,
+    ServerUnreachable,
+)
 from mdmserver.simulator.facts import Platform
 from mdmserver.simulator.fleet import Pace
 
@@ -53,6 +60,8 @@ def _platforms(context: click.Context, parameter: click.Parameter, value: str) -
 @click.option("--lost-replies", type=_PERCENT, default=0, help="Percent of results whose reply gets lost.")
 @click.option("--renewal-mishaps", type=_PERCENT, default=0, help="Percent of renewals in which something goes wrong.")
 @click.option("--interval", type=click.FloatRange(0), default=2, show_default=True, help="Seconds between connects.")
+@click.option("--apns-feed", metavar="HOST:PORT", help="Connect when pushed, as `simulate-apns` tells at this address.")
+@click.option("--offline", type=_PERCENT, default=0, help="Percent of pushes that find the device off for a while.")
 @click.option("--duration", type=click.FloatRange(0), help="Stop after so many seconds of connecting.")
 @click.option("--once", is_flag=True, help="Let every device connect one time, then stop.")
 @click.option("--concurrency", type=click.IntRange(1, 10_000), default=32, show_default=True, help="At the same time.")
@@ -74,7 +83,7 @@ def simulate(**options: Any) -> None:
 
     They enroll as a person's device does, by an invitation (--invitation, --invite); or with certificates that a CA
     in our hands issues and the server trusts: `mdmserver init --simulator-ca` makes one, and where it is there it is
-    used.
+    used. They connect at intervals, or with --apns-feed when the server pushes them.
     """
     out = Output(as_json=options["as_json"])
     plan = _plan(options)
@@ -88,6 +97,8 @@ def simulate(**options: Any) -> None:
         raise Failure(str(error)) from error
     except ServerRefused as error:
         raise Failure(_explained(error, plan)) from error
+    except FeedUnreachable as error:
+        raise Failure(f"{error}; is `mdmserver simulate-apns` running?", exit_code=Exit.UNREACHABLE) from error
     except FleetFileInvalid as error:
         raise Failure(str(error), exit_code=Exit.USAGE) from error
     except asyncio.CancelledError:
@@ -101,6 +112,7 @@ def _plan(options: dict[str, Any]) -> Plan:
     url = options["url"] or url_of(options["state"], os.environ)
     for each in (url, options["invitation"] or url):
         check_url(each, allow_remote=options["allow_remote"])
+    feed: str | None = options["apns_feed"]
     folder = options["state"] / SIMULATOR_CA_FOLDER
     _check_together(options, url)
     has_ca = options["ca"] is not None or (folder / CERTIFICATE_FILE).exists()
@@ -124,10 +136,12 @@ def _plan(options: dict[str, Any]) -> Plan:
         fleet_file=options["fleet_file"],
         duration_seconds=options["duration"],
         once=options["once"],
+        feed=None if feed is None else feed_address(feed, allow_remote=options["allow_remote"]),
         pace=Pace(
             concurrency=options["concurrency"],
             interval_seconds=options["interval"],
             locked=options["locked"] / 100,
+            offline=options["offline"] / 100,
         ),
         habits=Habits(
             lost_replies=options["lost_replies"] / 100,
@@ -141,6 +155,10 @@ def _check_together(options: dict[str, Any], url: str) -> None:
     """Raises UsageError for options that exclude each other."""
     if (options["ca"] is None) != (options["ca_key"] is None):
         raise click.UsageError("--ca and --ca-key belong together")
+    if options["once"] and options["apns_feed"]:
+        raise click.UsageError("--once connects without a push: it does not go with --apns-feed")
+    if options["offline"] and not options["apns_feed"]:
+        raise click.UsageError("--offline is about pushes: it needs --apns-feed")
     if options["mtls"] and not url.startswith("https:"):
         raise click.UsageError("--mtls needs a URL with https")
     if sum((options["invite"], options["invitation"] is not None, options["ca"] is not None)) > 1:

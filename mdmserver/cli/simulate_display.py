@@ -48,6 +48,8 @@ def print_summary(summary: Summary, out: Output) -> None:
         ("devices", summary.devices),
         ("enrolled", summary.enrolled),
         ("connects", summary.connects),
+        *((("pushes heard", summary.wakes),) if summary.wakes else ()),
+        *((f"pushes ignored: {why}", count) for why, count in summary.ignored_pushes.items()),
         ("requests", summary.requests),
         *((f"commands {status}", count) for status, count in summary.commands.items()),
         ("lost replies", summary.lost_replies),
@@ -73,9 +75,9 @@ async def _refresh(live: Live, tally: Tally) -> None:
 
 def _line(tally: Tally, delivered: int, rate: float) -> str:
     errors = f", {sum(tally.errors.values())} errors" if tally.errors else ""
-    return (
-        f"{tally.enrolled} enrolled, {tally.connects} connects, {delivered} results ({rate:.0f}/s){errors}; Ctrl-C ends"
-    )
+    pushes = f"{tally.wakes} pushes, " if tally.wakes else ""
+    done = f"{tally.enrolled} enrolled, {pushes}{tally.connects} connects, {delivered} results ({rate:.0f}/s)"
+    return f"{done}{errors}; Ctrl-C ends"
 
 
 def _times(summary: Summary) -> str | None:

@@ -5,8 +5,8 @@ import os
 import secrets
 import signal
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from random import Random
 from urllib.parse import urlsplit
 
@@ -15,70 +15,32 @@ from mdmserver.cli.exits import Exit, Failure
 from mdmserver.cli.output import Output
 from mdmserver.cli.simulate_display import live_line, print_summary, progress
 from mdmserver.cli.simulate_invitation import hand_out_invitations
+from mdmserver.cli.simulate_plan import SIGNATURES, Plan
 from mdmserver.cli.simulate_reach import reach
 from mdmserver.cli.state import CONFIG_FILE
 from mdmserver.clock import utc_now
 from mdmserver.config import load_config
 from mdmserver.errors import MDMError
+from mdmserver.simulator.apns_listener import Wakes, listening
 from mdmserver.simulator.applicant import Applicant
 from mdmserver.simulator.building import DeviceBuilder
 from mdmserver.simulator.conversation import ServerAddress
-from mdmserver.simulator.device import Habits, SimulatedDevice
-from mdmserver.simulator.facts import Platform
-from mdmserver.simulator.fleet import Fleet, Pace
+from mdmserver.simulator.device import SimulatedDevice
+from mdmserver.simulator.fleet import Fleet
 from mdmserver.simulator.fleet_file import load_fleet, save_fleet
 from mdmserver.simulator.identity import MAKE_KEYS, IdentityIssuer, RSAKeys, own_keys, shared_keys
 from mdmserver.simulator.measures import Summary, Tally
-from mdmserver.simulator.proof import ClientCertificate, MessageSignature
+from mdmserver.simulator.proof import ClientCertificate
 from mdmserver.simulator.scep import SCEPClient
 from mdmserver.simulator.transport import Transport
 
 SHARED_KEYS = 8
-SIGNATURES: dict[str, tuple[str, MessageSignature]] = {
-    "rsa-sha256": ("rsa", MessageSignature()),
-    "rsa-sha1": ("rsa", MessageSignature(digest="sha1", signed_attributes=False)),
-    "rsa-sha256-noattr": ("rsa", MessageSignature(signed_attributes=False)),
-    "p256": ("p256", MessageSignature()),
-}
-"""What `--signature` may say: the kind of key, and how it signs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What the options of the command say."""
-
-    url: str
-    state: Path
-    allow_remote: bool
-    devices: int
-    invitation: str | None
-    invites: bool
-    authority: Path
-    authority_key: Path
-    server_ca: Path | None
-    uses_mtls: bool
-    platforms: tuple[Platform, ...]
-    signature: str
-    has_own_keys: bool
-    topic: str
-    seed: int
-    has_fixed_seed: bool
-    fleet_file: Path | None
-    duration_seconds: float | None
-    once: bool
-    pace: Pace
-    habits: Habits
-
-    @property
-    def is_by_invitation(self) -> bool:
-        """Whether devices get their identities by page, profile and SCEP, and not from a CA in our hands."""
-        return self.invites or self.invitation is not None
 
 
 def run_plan(plan: Plan, runner: asyncio.Runner, out: Output) -> Summary:
     """Carry the plan out and print the summary.
 
-    Raises ServerUnreachable, ServerRefused, EnrollmentRefused, FleetFileInvalid, Failure, UsageError.
+    Raises ServerUnreachable, ServerRefused, EnrollmentRefused, FeedUnreachable, FleetFileInvalid, Failure, UsageError.
     """
     tally = Tally()
     devices = _devices(plan, tally, out)
@@ -98,12 +60,8 @@ async def _simulate(plan: Plan, devices: list[SimulatedDevice], tally: Tally, ou
     stop = asyncio.Event()
     _stop_at_interrupt(stop)
     began = time.monotonic()
-    async with Transport(
-        _address(plan),
-        proofs=(ClientCertificate(),) if plan.uses_mtls else (SIGNATURES[plan.signature][1],),
-        server_ca=plan.server_ca,
-        took=tally.took,
-    ) as transport:
+    # The feed first: a server may push a device as soon as it has enrolled.
+    async with _wakes(plan, devices, tally) as wakes, _transport(plan, tally) as transport:
         random = Random(plan.seed)  # noqa: S311 — chance, not secrets
         fleet = Fleet(devices, transport, tally=tally, pace=plan.pace, random=random)
         with progress("Enrolling", sum(not device.is_enrolled for device in devices), out) as enrolled:
@@ -114,8 +72,32 @@ async def _simulate(plan: Plan, devices: list[SimulatedDevice], tally: Tally, ou
         if plan.duration_seconds is not None:
             asyncio.get_running_loop().call_later(plan.duration_seconds, stop.set)
         async with live_line(tally, out):
-            await (fleet.connect_once(stop) if plan.once else fleet.run(stop))
+            if plan.once:
+                await fleet.connect_once(stop)
+            elif wakes is not None:
+                await fleet.run_when_pushed(wakes, stop)
+            else:
+                await fleet.run(stop)
     return tally.summary(devices=len(devices), seconds=time.monotonic() - began)
+
+
+@asynccontextmanager
+async def _wakes(plan: Plan, devices: list[SimulatedDevice], tally: Tally) -> AsyncIterator[Wakes | None]:
+    if plan.feed is None:
+        yield None
+        return
+    wakes = Wakes(devices, tally)
+    async with listening(*plan.feed, wakes.heard):
+        yield wakes
+
+
+def _transport(plan: Plan, tally: Tally) -> Transport:
+    return Transport(
+        _address(plan),
+        proofs=(ClientCertificate(),) if plan.uses_mtls else (SIGNATURES[plan.signature][1],),
+        server_ca=plan.server_ca,
+        took=tally.took,
+    )
 
 
 def _stop_at_interrupt(stop: asyncio.Event) -> None:

@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Iterator, Sequence
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 LONGEST_FRAME = 16_384
@@ -28,8 +28,11 @@ class FrameType(IntEnum):
     CONTINUATION = 0x9
 
 
-class Flag(IntFlag):
-    """END_STREAM and ACK are the same bit: RFC 9113 §6."""
+class Flag(IntEnum):
+    """Bits; END_STREAM and ACK are the same one: RFC 9113 §6.
+
+    No IntFlag: that is slow, and these are on every frame.
+    """
 
     NONE = 0x0
     ACK = 0x1

@@ -10,6 +10,7 @@ SimulatorError
 │   ├── ProfileRefused       a profile that a device would not install
 │   └── CertificateDenied    SCEP gave no certificate, or not by the CA that the profile names
 ├── CommandUnreadable        an answer that holds no command that could even be named
+├── FeedUnreachable          nobody tells which pushes were sent
 └── FleetFileInvalid         a fleet file that cannot be read
 """
 
@@ -71,6 +72,10 @@ class CertificateDenied(EnrollmentRefused):
 
 class CommandUnreadable(SimulatorError):
     """No CommandUUID could be read, so there is nothing to report about."""
+
+
+class FeedUnreachable(SimulatorError):
+    """There is no stand-in for APNs to hear of pushes from."""
 
 
 class FleetFileInvalid(SimulatorError):

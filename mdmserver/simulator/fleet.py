@@ -1,6 +1,8 @@
 """Many simulated devices at once, paced: enroll them, then let them connect until told to stop.
 
-Where there is no push, devices connect by themselves, each at its own moments around the interval.
+Where there is no push, devices connect by themselves, each at its own moments around the interval. Where there is,
+they connect when pushed; one that is offline does so later, and one that was locked, or whose result was not taken,
+comes back by itself. A push that comes while its device is connected makes it connect once more.
 """
 
 import asyncio
@@ -8,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from mdmserver.simulator.apns_listener import Wakes
 from mdmserver.simulator.condition import Condition
 from mdmserver.simulator.device import SimulatedDevice
 from mdmserver.simulator.errors import CommandUnreadable, EnrollmentRefused, ServerRefused, ServerUnreachable
@@ -17,15 +20,22 @@ from mdmserver.simulator.transport import Transport
 
 JITTER = 0.5
 """A pause is the interval, more or less by up to this share of it."""
+OFFLINE_INTERVALS = (2, 10)
+"""How many intervals a device stays offline: from, to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How fast a fleet goes; `locked` is the share of connects that find the device locked or in Power Nap."""
+    """How fast a fleet goes; `locked` is the share of connects that find the device locked or in Power Nap.
+
+    A pushed device connects within `reaction_seconds`, unless it is in the share that is `offline` at that moment.
+    """
 
     concurrency: int = 32
     interval_seconds: float = 2
     locked: float = 0
+    offline: float = 0
+    reaction_seconds: float = 0.5
 
 
 class Fleet:
@@ -40,6 +50,8 @@ class Fleet:
         self._pace = pace
         self._random = random
         self._slots = asyncio.Semaphore(pace.concurrency)
+        self._awake: set[SimulatedDevice] = set()
+        self._pushed_again: set[SimulatedDevice] = set()
 
     async def enroll(self, stop: asyncio.Event, enrolled: Callable[[], None] = lambda: None) -> None:
         """Enroll the devices that are not; `enrolled` is called for each. Ends early when `stop` is set.
@@ -66,6 +78,33 @@ class Fleet:
             for device in self.devices:
                 tasks.create_task(self._live(device, stop))
 
+    async def run_when_pushed(self, wakes: Wakes, stop: asyncio.Event) -> None:
+        """Let devices connect when they are pushed until `stop` is set; a connect that has begun is finished."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_close_at(stop, wakes))
+            while (device := await wakes.next()) is not None:
+                if device in self._awake:
+                    self._pushed_again.add(device)
+                else:
+                    self._awake.add(device)
+                    tasks.create_task(self._react(device, stop))
+
+    async def _react(self, device: SimulatedDevice, stop: asyncio.Event) -> None:
+        await _pause(stop, self._seconds_to_react())
+        while not stop.is_set():
+            await self._connect(device, stop)
+            if device in self._pushed_again:
+                continue
+            if not _comes_back(device):
+                break
+            await _pause(stop, self._pace.interval_seconds)
+        self._awake.discard(device)
+
+    def _seconds_to_react(self) -> float:
+        if self._random.random() < self._pace.offline:
+            return self._pace.interval_seconds * self._random.uniform(*OFFLINE_INTERVALS)
+        return self._pace.reaction_seconds * self._random.random()
+
     async def _live(self, device: SimulatedDevice, stop: asyncio.Event) -> None:
         interval = self._pace.interval_seconds
         await _pause(stop, self._random.random() * interval)
@@ -89,6 +128,7 @@ class Fleet:
 
     async def _connect(self, device: SimulatedDevice, stop: asyncio.Event) -> None:
         async with self._slots:
+            self._pushed_again.discard(device)
             if stop.is_set() or not device.is_enrolled:
                 return
             device.condition = self._draw_condition(device.facts.platform)
@@ -111,6 +151,17 @@ class Fleet:
                 self._tally.errors[error.reason] += 1
             case CommandUnreadable():
                 self._tally.errors["unreadable command"] += 1
+
+
+def _comes_back(device: SimulatedDevice) -> bool:
+    """Whether a device connects again without being pushed: once unlocked, or to send what was not taken."""
+    has_more = device.owes_check_in or any(channel.unsent is not None for channel in device.channels)
+    return device.is_enrolled and (device.condition.is_locked or has_more)
+
+
+async def _close_at(stop: asyncio.Event, wakes: Wakes) -> None:
+    await stop.wait()
+    wakes.close()
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -13,12 +13,15 @@ KEPT_TIMES = 100_000
 class Summary:
     """The counts of one run. Times are of the last 100,000 answered requests; None without any.
 
+    `wakes` are pushes that devices heard; `ignored_pushes` those with a magic or topic that is not theirs.
     `enrolling_seconds` is how long it took until all devices had enrolled that were not.
     """
 
     devices: int
     enrolled: int
     connects: int
+    wakes: int
+    ignored_pushes: dict[str, int]
     requests: int
     commands: dict[str, int]
     lost_replies: int
@@ -37,11 +40,13 @@ class Summary:
 
 
 class Tally:
-    """Counts as it is told; an `Observer` of devices."""
+    """Counts as it is told; an `Observer` of devices, and of what they hear from APNs."""
 
     def __init__(self) -> None:
         self.enrolled = 0
         self.connects = 0
+        self.wakes = 0
+        self.ignored_pushes: Counter[str] = Counter()
         self.lost_replies = 0
         self.enrolling_seconds = 0.0
         self.renewals = 0
@@ -67,6 +72,14 @@ class Tally:
         """Something goes wrong in a renewal on purpose."""
         self.mishaps[mishap.value] += 1
 
+    def heard_push(self) -> None:
+        """A push for one of the devices."""
+        self.wakes += 1
+
+    def ignored_push(self, why: str) -> None:
+        """A push that the device takes no notice of."""
+        self.ignored_pushes[why] += 1
+
     def took(self, seconds: float) -> None:
         """A request was answered after so long."""
         self._requests += 1
@@ -79,6 +92,8 @@ class Tally:
             devices=devices,
             enrolled=self.enrolled,
             connects=self.connects,
+            wakes=self.wakes,
+            ignored_pushes=dict(sorted(self.ignored_pushes.items())),
             requests=self._requests,
             commands={status.value: count for status, count in sorted(self.commands.items())},
             lost_replies=self.lost_replies,
