@@ -185,27 +185,7 @@ def _parts(ground: Ground) -> _Parts:
     )
     recognition = Recognition(devices=stores.devices, issuance=stores.issuance, authorities=authorities)
     settings, hints, served = _profile_settings(config), Hints(), Served()
-    sender = PushSender(
-        storage=storage,
-        push=stores.push,
-        audit=stores.audit,
-        gateway=ground.push_gateway,
-        clock=clock,
-        served=served,
-        concurrency=config.apns.concurrency,
-        most_per_second=config.apns.pushes_per_second,
-    )
-    push_certificates = PushCertificates(
-        storage=storage,
-        push=stores.push,
-        audit=stores.audit,
-        gateway=ground.push_gateway,
-        sender=sender,
-        signer=ground.push_request_signer,
-        hints=hints,
-        clock=clock,
-        offload=ground.offload,
-    )
+    sender, push_certificates = _push(ground, stores, hints, served)
     return _Parts(
         ground=ground,
         stores=stores,
@@ -239,6 +219,32 @@ def _parts(ground: Ground) -> _Parts:
             challenge_lifetime=timedelta(minutes=config.ca.challenge_minutes),
         ),
     )
+
+
+def _push(ground: Ground, stores: _Stores, hints: Hints, served: Served) -> tuple[PushSender, PushCertificates]:
+    settings = ground.config.apns
+    sender = PushSender(
+        storage=ground.storage,
+        push=stores.push,
+        audit=stores.audit,
+        gateway=ground.push_gateway,
+        clock=ground.clock,
+        served=served,
+        concurrency=settings.concurrency,
+        most_per_second=settings.pushes_per_second,
+    )
+    certificates = PushCertificates(
+        storage=ground.storage,
+        push=stores.push,
+        audit=stores.audit,
+        gateway=ground.push_gateway,
+        sender=sender,
+        signer=ground.push_request_signer,
+        hints=hints,
+        clock=ground.clock,
+        offload=ground.offload,
+    )
+    return sender, certificates
 
 
 def _checkin(parts: _Parts) -> CheckinService:

@@ -1,1 +1,0 @@
-"""Outbound connectors: each fulfils a slice's port."""

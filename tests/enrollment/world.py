@@ -18,6 +18,7 @@ from mdmserver.believed import BelievedAuthorities
 from mdmserver.bootstrap import no_signer
 from mdmserver.composition import Composed, Ground, compose
 from mdmserver.config import Config
+from mdmserver.connectors.mdmcert import MdmcertGateway
 from mdmserver.devices.identity import PresentedIdentity
 from mdmserver.devices.model import Enrollment, EnrollmentRow
 from mdmserver.enrollment.profile import ProfileSigner
@@ -35,6 +36,7 @@ from profiles import Enrollment as EnrollmentProfile
 from tests.certs.scep_parties import rsa_key
 from tests.enrollment.device import Applicant, opened, presented
 from tests.fleet import START, FakeClock, Fleet, authenticate, device_id, token_update
+from tests.push.fake_gateway import FakeGateway
 
 ME = Actor(kind=ActorKind.CLI, name="test")
 CA_LIFETIME = timedelta(days=3652)
@@ -264,6 +266,8 @@ async def open_world(
             believed=BelievedAuthorities(config),
             token_providers={},
             profile_signer=profile_signer,
+            push_gateway=FakeGateway(),
+            push_request_signer=MdmcertGateway(),
         )
     )
     await composed.services.own_authorities.load()
