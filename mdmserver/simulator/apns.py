@@ -31,6 +31,7 @@ class Counts:
     """What happened so far; `tokens` is how often each was pushed with success."""
 
     def __init__(self) -> None:
+        self.requests = 0
         self.accepted = 0
         self.refused: Counter[str] = Counter()
         self.resets = 0
@@ -147,15 +148,20 @@ class APNsStandIn:
         self._connections.pop(connection, None)
         self._changed.set()
 
+    def opened(self, connection: APNsConnection) -> None:
+        """A push has begun; it may be the last that this connection is for."""
+        every = self.behaviour.goaway_every
+        if every and connection.opened >= every:
+            self._go_away(connection, "Shutdown")
+
     def received(self, connection: APNsConnection, stream: Stream) -> None:
         """A push, or what a client takes for one."""
+        self.counts.requests += 1
+        self._changed.set()
         if self.behaviour.delay_seconds:
             asyncio.get_running_loop().call_later(self.behaviour.delay_seconds, self._judge, connection, stream)
         else:
             self._judge(connection, stream)
-        every = self.behaviour.goaway_every
-        if every and connection.opened >= every:
-            self._go_away(connection, "Shutdown")
 
     def _judge(self, connection: APNsConnection, stream: Stream) -> None:
         if connection not in self._connections:

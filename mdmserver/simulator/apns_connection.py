@@ -28,9 +28,9 @@ from mdmserver.simulator.apns_frames import (
 )
 from mdmserver.simulator.apns_streams import FIRST_WINDOW, WIDEST_WINDOW, Headers, Outflow, Stream
 
-LONGEST_HEADERS = 16_384
+LONGEST_HEADERS = 65_536
 LONGEST_BODY = 8_192
-"""A request with more is handed over as it is then; the rest is not kept."""
+"""Of a request with more the rest is read, as clients want to be rid of it before they listen, and not kept."""
 _ACKNOWLEDGED_EVERY = 2**20
 _STATUS_LINES = {200: b"\x88", 204: b"\x89", 400: b"\x8c", 404: b"\x8d", 500: b"\x8e"}  # RFC 7541 appendix A
 
@@ -40,6 +40,9 @@ class Requests(Protocol):
 
     def connected(self, connection: "APNsConnection") -> None:
         """A client is there, its certificate has been checked."""
+
+    def opened(self, connection: "APNsConnection") -> None:
+        """A request has begun."""
 
     def received(self, connection: "APNsConnection", stream: Stream) -> None:
         """A whole request."""
@@ -202,7 +205,7 @@ class APNsConnection(asyncio.Protocol):
         if stream is None:
             stream = self._opened(number, headers)
         # Otherwise these are trailers, of which APNs knows none.
-        if stream is not None and flags & Flag.END_STREAM:
+        if stream is not None and flags & Flag.END_STREAM and not stream.is_complete:
             self._complete(stream)
 
     def _opened(self, number: int, headers: Headers) -> Stream | None:
@@ -217,6 +220,7 @@ class APNsConnection(asyncio.Protocol):
             return None
         self.opened += 1
         stream = self._streams[number] = Stream(number, self._outflow.first_window, headers)
+        self._requests.opened(self)
         return stream
 
     def _take_data(self, flags: int, number: int, payload: bytes) -> None:
@@ -228,21 +232,17 @@ class APNsConnection(asyncio.Protocol):
             return
         if stream.is_complete:
             raise ConnectionFault(ErrorCode.STREAM_CLOSED, f"DATA on stream {number}, which had ended")
-        if not stream.is_handed_over:
-            stream.body += content_of(payload, flags & ~Flag.PRIORITY)
+        content = content_of(payload, flags & ~Flag.PRIORITY)
+        if len(stream.body) <= LONGEST_BODY:
+            stream.body += content
         if flags & Flag.END_STREAM:
             self._complete(stream)
-        elif len(stream.body) > LONGEST_BODY:
-            self._hand_over(stream)
+        elif payload:
+            self._send(frame(FrameType.WINDOW_UPDATE, Flag.NONE, number, struct.pack(">I", len(payload))))
 
     def _complete(self, stream: Stream) -> None:
         stream.is_complete = True
-        self._hand_over(stream)
-
-    def _hand_over(self, stream: Stream) -> None:
-        if not stream.is_handed_over:
-            stream.is_handed_over = True
-            self._requests.received(self, stream)
+        self._requests.received(self, stream)
 
     def _take_window_update(self, number: int, by: int) -> None:
         stream = self._streams.get(number)
@@ -286,9 +286,6 @@ class APNsConnection(asyncio.Protocol):
 
     def _end(self, stream: Stream) -> None:
         del self._streams[stream.number]
-        if not stream.is_complete:
-            # RFC 9113 §8.1: the answer is whole, the rest of the request is not needed.
-            self._send_reset(stream.number, ErrorCode.NO_ERROR)
         self._close_if_done()
 
     def _send_reset(self, number: int, code: ErrorCode) -> None:

@@ -21,7 +21,6 @@ class Stream:
     headers: Headers
     body: bytearray = field(default_factory=bytearray)
     is_complete: bool = False
-    is_handed_over: bool = False
 
 
 class Outflow:

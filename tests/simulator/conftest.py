@@ -32,6 +32,8 @@ from mdmserver.protocol import (
     parse_checkin,
     parse_report,
 )
+from mdmserver.simulator.apns import APNsStandIn, open_stand_in
+from mdmserver.simulator.apns_credentials import APNsFiles, write_apns_files
 from mdmserver.simulator.conversation import ServerAddress
 from mdmserver.simulator.device import Habits, SimulatedDevice
 from mdmserver.simulator.facts import Platform, draw_facts
@@ -43,6 +45,7 @@ from mdmserver.simulator.transport import Transport
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NEVER = datetime(2046, 1, 1, tzinfo=UTC)
 TOPIC = "com.apple.mgmt.External.test"
+PUSH_TOPIC = "com.apple.mgmt.External.0b0f7b2e-6f5d-4a6c-9b52-1d2c3e4f5a6b"
 
 
 class ScriptedServer:
@@ -178,6 +181,19 @@ async def transport(server: ScriptedServer) -> AsyncIterator[Transport]:
 @pytest.fixture
 def tally() -> Tally:
     return Tally()
+
+
+@pytest.fixture(scope="session")
+def apns_files(tmp_path_factory: pytest.TempPathFactory) -> APNsFiles:
+    folder = tmp_path_factory.mktemp("apns")
+    return write_apns_files(folder, topic=PUSH_TOPIC, now=datetime.now(UTC), new_uuid=lambda: "unused")
+
+
+@pytest.fixture
+async def apns(apns_files: APNsFiles) -> AsyncIterator[APNsStandIn]:
+    """A stand-in for APNs that behaves."""
+    async with open_stand_in(apns_files) as stand_in:
+        yield stand_in
 
 
 MakeDevice = Callable[..., SimulatedDevice]
