@@ -4,6 +4,7 @@ A renewal keeps the topic. A certificate of another topic is another push servic
 again, so that is refused unless it is meant.
 """
 
+import logging
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,7 +39,9 @@ from mdmserver.transaction import Storage, Transaction
 
 REPLY_LIFETIME = timedelta(days=90)
 WARNED_DAYS = (60, 30, 14, 7, 1)
+WARNED_DAILY = 7
 _BACKGROUND = Actor(kind=ActorKind.BACKGROUND, name="push")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,7 @@ class PushCertificates:
         self._new_key = new_key
         self._new_id = new_id
         self.all: tuple[StoredPushCertificate, ...] = ()
+        self._warned: dict[str, int] = {}
 
     @property
     def topics(self) -> frozenset[str]:
@@ -212,6 +216,18 @@ class PushCertificates:
         for topic in await self._sender.probe():
             await self.resume(topic)
 
+    async def warn(self) -> None:
+        """Say in the log which certificates end soon or have ended; called many times a day, it speaks once."""
+        at = self._clock()
+        for each in self.all:
+            days = days_left(each.not_after, at)
+            if not is_to_warn(days, before=self._warned.get(each.fingerprint)):
+                continue
+            self._warned[each.fingerprint] = days
+            event = "push_certificate_expiring" if each.not_after > at else "push_certificate_expired"
+            reason = f"{days} days left, until {each.not_after.date()}: renew it in Apple's portal and install it"
+            _log.warning(event, extra={"topic": each.topic, "fingerprint": each.fingerprint, "reason": reason})
+
     def _made(
         self, subject: Subject, actor: Actor, *, reply: tuple[bytes, Secret[bytes]] | None = None
     ) -> StoredRequest:
@@ -256,6 +272,17 @@ def days_left(not_after: datetime, at: datetime) -> int:
 def warned_at(days: int) -> int | None:
     """The nearest of the days at which operators are warned that has come: 60, 30, 14, 7, 1; None before that."""
     return min((each for each in WARNED_DAYS if days <= each), default=None)
+
+
+def is_to_warn(days: int, *, before: int | None) -> bool:
+    """Whether to warn of a certificate with so many days left: at each of those days, and daily in the last week.
+
+    `before` is how many were left at the last warning, None for none: then at once, however late it is.
+    """
+    stage = warned_at(days)
+    if stage is None or days == before:
+        return False
+    return before is None or days <= WARNED_DAILY or stage != warned_at(before)
 
 
 def _identity(

@@ -60,6 +60,24 @@ class Outcome:
         return self.status == 200
 
 
+class OutcomeClass(StrEnum):
+    """What came of a push, for counting: taken, refused, refused for good (410), or not answered."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    STOPPED = "stopped"
+    UNANSWERED = "unanswered"
+
+
+def class_of(outcome: Outcome) -> OutcomeClass:
+    """The class of an outcome."""
+    if outcome.is_accepted:
+        return OutcomeClass.ACCEPTED
+    if outcome.status is None:
+        return OutcomeClass.UNANSWERED
+    return OutcomeClass.STOPPED if outcome.status == STOPS_TOKEN else OutcomeClass.REFUSED
+
+
 class Fate(StrEnum):
     """What an outcome means for the enrollment."""
 

@@ -5,6 +5,7 @@ times out and comes again. While answers are quick the rate doubles each second;
 what was really served.
 """
 
+from collections import deque
 from dataclasses import dataclass
 
 QUICK_SECONDS, SLOW_SECONDS = 0.025, 0.1
@@ -34,24 +35,32 @@ class Served:
 
 
 class Pace:
-    """Allows pushes, a bucket that fills at the present rate. Times are seconds of any steady clock."""
+    """Allows pushes: a bucket that fills at the present rate, and never more than the most in any one second.
+
+    Times are seconds of any steady clock.
+    """
 
     def __init__(self, *, most_per_second: float, at: float) -> None:
         self._most = most_per_second
         self.per_second = min(FIRST_PER_SECOND, most_per_second)
         self._allowance = self.per_second * BURST_SECONDS
         self._filled_at = self._judged_at = at
+        self._spent: deque[tuple[float, int]] = deque()
+        self._spent_lately = 0
 
     def allowed(self, at: float) -> int:
         """How many pushes may go now."""
         self._allowance += (at - self._filled_at) * self.per_second
         self._allowance = min(self._allowance, max(1.0, self.per_second * BURST_SECONDS))
         self._filled_at = at
-        return int(self._allowance)
+        self._forget_spent(at)
+        return max(0, int(min(self._allowance, self._most - self._spent_lately)))
 
-    def spend(self, number: int) -> None:
+    def spend(self, number: int, at: float) -> None:
         """So many went."""
         self._allowance -= number
+        self._spent.append((at, number))
+        self._spent_lately += number
 
     @property
     def worthwhile(self) -> int:
@@ -67,6 +76,12 @@ class Pace:
         served = counting.taken()
         mean = served.seconds / served.number if served.number else 0.0
         if mean >= SLOW_SECONDS:
-            self.per_second = max(LEAST_PER_SECOND, min(self.per_second * 0.7, served.number / elapsed))
+            least = min(LEAST_PER_SECOND, self._most)
+            self.per_second = max(least, min(self.per_second * 0.7, served.number / elapsed))
         elif mean <= QUICK_SECONDS:
             self.per_second = min(self._most, self.per_second * 2)
+
+    def _forget_spent(self, at: float) -> None:
+        # A full bucket and a second's filling together are more than the most: what went in the last second counts.
+        while self._spent and self._spent[0][0] <= at - 1.0:
+            self._spent_lately -= self._spent.popleft()[1]

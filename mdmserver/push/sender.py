@@ -7,7 +7,9 @@ the claim's time, under the same apns-id; without a crash nothing is pushed twic
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from random import random
@@ -24,6 +26,8 @@ from mdmserver.push.model import (
     Fate,
     Notification,
     Outcome,
+    OutcomeClass,
+    class_of,
     fate_of,
     repush_after,
     retry_after,
@@ -31,7 +35,7 @@ from mdmserver.push.model import (
 from mdmserver.push.pace import Pace, Served
 from mdmserver.push.ports import PushGateway
 from mdmserver.push.store import PushStore, Recorded
-from mdmserver.push.topics import SUSPECT_PUSHES, Halt, TopicHealth
+from mdmserver.push.topics import Halt, Room, TopicHealth
 from mdmserver.transaction import Storage, Transaction
 
 CLAIM = 100
@@ -43,6 +47,16 @@ _RECORDS = 200
 _LONGEST_WAIT = 0.02
 _BACKGROUND = Actor(kind=ActorKind.BACKGROUND, name="push")
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answered:
+    """A push whose outcome is not written yet."""
+
+    due: Due
+    outcome: Outcome
+    at: datetime
+    is_probe: bool
 
 
 class PushSender:
@@ -73,37 +87,47 @@ class PushSender:
         self._jitter = jitter
         self.pace = Pace(most_per_second=most_per_second, at=steady())
         self.health: dict[str, TopicHealth] = {}
+        self.counted: Counter[OutcomeClass] = Counter()
+        """What came of all pushes since the process began."""
         self._topics: frozenset[str] = frozenset()
         self._halted: dict[str, datetime] = {}
-        self._in_flight = 0
+        self._halting: dict[str, tuple[Halt, datetime]] = {}
+        self._halting_one_by_one = asyncio.Lock()
+        self._in_flight: Counter[str] = Counter()
         self._progress = asyncio.Event()
-        self._unrecorded: list[Recorded] = []
+        self._unrecorded: list[_Answered] = []
         self._recording: asyncio.Task[None] | None = None
         self._sending: set[asyncio.Task[Outcome]] = set()
 
-    def use(self, topics: frozenset[str], halted: dict[str, datetime]) -> None:
+    def use(self, topics: frozenset[str], halted: Mapping[str, datetime]) -> None:
         """Push on these topics; the halted ones (since when) are only probed."""
-        self._topics, self._halted = topics - halted.keys(), dict(halted)
+        # What was halted here a moment ago may not be written yet, and a probe counts from the one before.
+        halted = {topic: at for topic, (_, at) in self._halting.items() if topic in topics} | dict(halted)
+        self._halted = {topic: max(since, self._halted.get(topic, since)) for topic, since in halted.items()}
+        self._topics = topics - halted.keys()
         self.health = {topic: self.health.get(topic, TopicHealth()) for topic in topics}
 
     def forgive(self, topic: str) -> None:
         """The topic has another certificate or was resumed: what is known of it no longer holds."""
         self.health[topic] = TopicHealth()
+        self._halting.pop(topic, None)
 
     async def work(self) -> int:
         """Send until nothing is due, or nothing can be sent now; how many were sent. Answers may be still to come."""
+        # What storage could not take before is tried again, also when no outcome comes that would have it tried.
+        self._start_recording()
+        await self._write_halts()
         sent = 0
-        while topics := self._open_topics():
-            room = await self._room(topics)
-            due, looked_at = await self._claimed(topics, room)
+        while most := await self._room():
+            due, looked_at = await self._claimed(most)
             for each in due:
-                self._in_flight += 1
+                self._in_flight[each.topic] += 1
                 task = asyncio.create_task(self._send(each))
                 self._sending.add(task)
                 task.add_done_callback(self._sent)
-            self.pace.spend(len(due))
+            self.pace.spend(len(due), self._steady())
             sent += len(due)
-            if looked_at < room:
+            if looked_at < most:
                 break
         return sent
 
@@ -126,7 +150,7 @@ class PushSender:
 
         async def one(each: Due) -> Outcome:
             async with slots:
-                self._in_flight += 1
+                self._in_flight[each.topic] += 1
                 return await self._send(each)
 
         outcomes = await asyncio.gather(*(one(each) for each in due))
@@ -144,35 +168,42 @@ class PushSender:
             due = await self._storage.run(claim)
             if due is None:
                 continue
-            self._in_flight += 1
+            self._in_flight[topic] += 1
             if (await self._send(due, is_probe=True)).is_accepted:
                 healed.append(topic)
         await self._recorded()
         return healed
 
-    def _open_topics(self) -> frozenset[str]:
+    def _rooms(self) -> dict[str, Room]:
         at = self._clock()
-        return frozenset(topic for topic in self._topics if not self.health[topic].rests(at))
+        return {
+            topic: self.health[topic].room(at, in_flight=self._in_flight[topic], most=self._concurrency)
+            for topic in self._topics
+        }
 
-    async def _room(self, topics: frozenset[str]) -> int:
-        """How many may go now, at least one; waits for it."""
+    async def _room(self) -> int:
+        """How many may go now, on all topics together; waits until some may. 0: all topics rest."""
         while True:
             self._progress.clear()
-            most = SUSPECT_PUSHES if any(self.health[topic].is_suspect for topic in topics) else self._concurrency
-            room = min(most - self._in_flight, self.pace.allowed(self._steady()), CLAIM)
-            if room >= min(self.pace.worthwhile, most, CLAIM):
-                return room
+            at, rooms = self._clock(), self._rooms()
+            if all(self.health[topic].rests(at) for topic in rooms):
+                return 0
+            for_all = sum(room.number for room in rooms.values())
+            most = min(self._concurrency - self._in_flight.total(), for_all, self.pace.allowed(self._steady()), CLAIM)
+            # Where APNs just begins to answer again there is no use in waiting until many may go.
+            enough = self.pace.worthwhile if for_all >= self._concurrency else 1
+            if most >= min(enough, self._concurrency, CLAIM):
+                return most
             try:
                 async with asyncio.timeout(_LONGEST_WAIT):
                     await self._progress.wait()
             except TimeoutError:
                 pass
 
-    async def _claimed(self, topics: frozenset[str], room: int) -> tuple[list[Due], int]:
+    async def _claimed(self, most: int) -> tuple[list[Due], int]:
         now = self._clock()
-        return await self._storage.run(
-            partial(self._push.claim, topics=topics, at=now, until=now + CLAIM_TIME, limit=room)
-        )
+        claim = partial(self._push.claim, rooms=self._rooms(), at=now, until=now + CLAIM_TIME, limit=most)
+        return await self._storage.run(claim)
 
     async def _send(self, due: Due, *, is_probe: bool = False) -> Outcome:
         try:
@@ -186,22 +217,24 @@ class PushSender:
                 ),
             )
         finally:
-            self._in_flight -= 1
+            self._in_flight[due.topic] -= 1
             self._progress.set()
+        self.counted[class_of(outcome)] += 1
         at = self._clock()
-        health = self.health.get(due.topic)
-        halt = health.note(due, outcome, at=at, jitter=self._jitter()) if health is not None and not is_probe else None
-        is_about_topic = is_probe or due.topic in self._halted
-        self._unrecorded.append(self._record_of(due, outcome, at, spares=is_about_topic or halt is not None))
-        if halt is not None and due.topic in self._topics:
-            await self._halt(due.topic, halt)
-        if self._recording is None or self._recording.done():
-            self._recording = asyncio.create_task(self._record())
+        self._unrecorded.append(_Answered(due=due, outcome=outcome, at=at, is_probe=is_probe))
+        if not is_probe and due.topic in self._topics:
+            halt = self.health[due.topic].note(due, outcome, at=at, jitter=self._jitter())
+            if halt is not None:
+                await self._halt(due.topic, halt, at)
+        self._start_recording()
         return outcome
 
-    def _record_of(self, due: Due, outcome: Outcome, at: datetime, *, spares: bool) -> Recorded:
+    def _record_of(self, answered: _Answered) -> Recorded:
+        due, outcome, at = answered.due, answered.outcome, answered.at
         fate = fate_of(outcome, token_since=due.token_since)
-        if spares and fate in (Fate.STOPPED, Fate.DAILY):
+        # Judged when it is written: the topic may have been halted since the answer came.
+        is_about_topic = answered.is_probe or due.topic in self._halted
+        if is_about_topic and fate in (Fate.STOPPED, Fate.DAILY):
             fate = Fate.RETRIED
         step, failures, next_at, held_until = due.step, 0, at, at
         match fate:
@@ -221,39 +254,59 @@ class PushSender:
             stops=fate is Fate.STOPPED,
         )  # fmt: skip
 
-    async def _halt(self, topic: str, halt: Halt) -> None:
-        at = self._clock()
+    async def _halt(self, topic: str, halt: Halt, at: datetime) -> None:
         self._topics -= {topic}
         self._halted[topic] = at
+        self._halting[topic] = halt, at
         _log.error("push_halted", extra={"topic": topic, "reason": halt.reason})
-        await self._recorded()
+        try:
+            await self._write_halts()
+        except MDMError:
+            # Nothing is sent on it from now on, and the next turn writes it.
+            _log.exception("push_halt_not_written", extra={"topic": topic})
 
-        async def body(tx: Transaction) -> None:
-            await self._push.halt(tx, topic, reason=halt.reason, at=at)
-            await self._push.spare(tx, halt.spared, at=at)
-            await self._audit.append(
-                tx, at=at, actor=_BACKGROUND, action="push.halt", subject=topic, detail={"reason": halt.reason}
-            )
+    async def _write_halts(self) -> None:
+        async with self._halting_one_by_one:
+            for topic, (halt, at) in list(self._halting.items()):
+                # The refusals that are not written yet come first, so that what they say can be taken back.
+                await self._recorded()
+                await self._storage.run(partial(self._halt_written, topic=topic, halt=halt, at=at))
+                self._halting.pop(topic, None)
 
-        await self._storage.run(body)
+    async def _halt_written(self, tx: Transaction, *, topic: str, halt: Halt, at: datetime) -> None:
+        await self._push.halt(tx, topic, reason=halt.reason, at=at)
+        await self._push.spare(tx, halt.spared, at=at)
+        await self._audit.append(
+            tx, at=at, actor=_BACKGROUND, action="push.halt", subject=topic, detail={"reason": halt.reason}
+        )
+
+    def _start_recording(self) -> None:
+        if self._unrecorded and (self._recording is None or self._recording.done()):
+            self._recording = asyncio.create_task(self._record())
 
     async def _record(self) -> None:
         """Write what has come together, until nothing has; while one batch is written the next one grows."""
         while self._unrecorded:
             batch, self._unrecorded = self._unrecorded[:_RECORDS], self._unrecorded[_RECORDS:]
+            recorded = [self._record_of(each) for each in batch]
             try:
-                await self._storage.run(partial(self._push.record, recorded=batch))
+                await self._storage.run(partial(self._push.record, recorded=recorded))
             except MDMError:
-                # Written with the next outcome; if the server stops before, the claims run out and these go again.
+                # Written at the next turn; if the server stops before, the claims run out and these go again.
                 self._unrecorded = batch + self._unrecorded
-                _log.exception("push_not_recorded", extra={"number": len(batch)})
+                _log.exception("push_not_recorded", extra={"batch": len(batch)})
                 return
+            except Exception:
+                # What cannot be written now or later must not keep the rest: the claims run out and these go again.
+                _log.exception("push_not_recorded", extra={"batch": len(batch)})
             self.pace.judge(self._served, self._steady())
 
     async def _recorded(self) -> None:
+        """Wait until every outcome so far is written, or could not be."""
+        self._start_recording()
         if self._recording is not None:
-            await self._recording
-        await self._record()
+            # Whoever waits may be cancelled; the writing goes on.
+            await asyncio.wait({self._recording})
 
     def _sent(self, task: asyncio.Task[Outcome]) -> None:
         self._sending.discard(task)

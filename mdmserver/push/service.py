@@ -12,7 +12,7 @@ from mdmserver.devices.model import EnrollmentRow
 from mdmserver.devices.store import DeviceStore
 from mdmserver.errors import Invalid
 from mdmserver.protocol import EnrollmentType
-from mdmserver.push.model import ATTEMPTS_KEPT, Attempt, Outcome, PushCounts
+from mdmserver.push.model import ATTEMPTS_KEPT, Attempt, Outcome, OutcomeClass, PushCounts
 from mdmserver.push.sender import PushSender
 from mdmserver.push.store import PushStore
 from mdmserver.transaction import Storage, Transaction
@@ -58,6 +58,11 @@ class PushService:
     def per_second(self) -> float:
         """The present pace: how many pushes a second may go."""
         return self._sender.pace.per_second
+
+    @property
+    def counted(self) -> Mapping[OutcomeClass, int]:
+        """What came of the pushes of this process."""
+        return {each: self._sender.counted[each] for each in OutcomeClass}
 
     async def send(self, references: Sequence[str], *, actor: Actor) -> Sent:
         """Push to these enrollments at once, and wait for what APNs says of each. Raises Invalid for too many."""

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from mdmserver.devices.model import EnrollmentRow
 from mdmserver.push.model import Attempt, Due, Outcome, PushCounts, StoredPushCertificate, StoredRequest
+from mdmserver.push.topics import Room
 from mdmserver.secret import Secret
 from mdmserver.transaction import Transaction
 
@@ -43,12 +44,12 @@ class PushStore(Protocol):
         ...
 
     async def claim(
-        self, tx: Transaction, *, topics: frozenset[str], at: datetime, until: datetime, limit: int
+        self, tx: Transaction, *, rooms: Mapping[str, Room], at: datetime, until: datetime, limit: int
     ) -> tuple[list[Due], int]:
-        """Claim enrollments that are due on these topics, the longest due first; they are nobody else's until then.
+        """Claim enrollments that are due, the longest due first, as many as there is room for on each topic.
 
-        Looks at `limit` rows and says at how many there were. Those that nothing waits for are due no more; those
-        whose topic is not among these are looked at again later.
+        They are nobody else's until then. Looks at `limit` rows and says at how many there were. Those that nothing
+        waits for are due no more; those whose topic has no room, or is not among these, are looked at again later.
         """
         ...
 
@@ -64,7 +65,10 @@ class PushStore(Protocol):
         ...
 
     async def record(self, tx: Transaction, recorded: Sequence[Recorded]) -> None:
-        """Keep what came of pushes, in the timeline too, and release the claims."""
+        """Keep what came of pushes, in the timeline too, and release the claims.
+
+        A command that may not go before a later time is told of at that time, if `next_at` is after it.
+        """
         ...
 
     async def spare(self, tx: Transaction, enrollments: Sequence[EnrollmentRow], *, at: datetime) -> None:
@@ -76,7 +80,8 @@ class PushStore(Protocol):
         ...
 
     async def revive_topic(self, tx: Transaction, topic: str, *, at: datetime) -> int:
-        """All enrollments on this topic for which something waits are due now, stopped or not. How many."""
+        """All enrollments on this topic for which something waits and whose last push APNs did not accept are due now,
+        stopped or not. How many."""
         ...
 
     async def attempts(self, tx: Transaction, enrollment: EnrollmentRow, *, limit: int) -> list[Attempt]:

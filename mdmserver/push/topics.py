@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mdmserver.devices.model import EnrollmentRow
-from mdmserver.push.model import STOPS_TOKEN, Due, Outcome
+from mdmserver.push.model import RETRIED_DAILY, STOPS_TOKEN, Due, Outcome
 
 WINDOW = 50
 TOLERATED = WINDOW // 5
 LONG_SILENT = timedelta(days=30)
-"""A 410 for a device that was silent so long tells of that device, not of the topic."""
+"""A token refused for a device that was silent so long tells of that device, not of the topic."""
 RECONNECT_FIRST, RECONNECT_LONGEST = timedelta(seconds=1), timedelta(seconds=30)
 SUSPECT_PUSHES = 8
 
@@ -38,6 +38,14 @@ class Halt:
     spared: tuple[EnrollmentRow, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """How many may be pushed on a topic now; those beyond that are looked at again at this time."""
+
+    number: int
+    again_at: datetime
+
+
 class TopicHealth:
     """One topic's recent outcomes, and whether APNs can be reached on it."""
 
@@ -55,6 +63,14 @@ class TopicHealth:
     def rests(self, at: datetime) -> bool:
         """Whether nothing is to be sent now."""
         return self.not_before is not None and at < self.not_before
+
+    def room(self, at: datetime, *, in_flight: int, most: int) -> Room:
+        """How many more may be pushed now, where at most `most` are when all is well."""
+        if self.not_before is not None and self.rests(at):
+            return Room(number=0, again_at=self.not_before)
+        if self.is_suspect:
+            return Room(number=max(0, SUSPECT_PUSHES - in_flight), again_at=at + RECONNECT_FIRST)
+        return Room(number=most, again_at=at)
 
     def note(self, due: Due, outcome: Outcome, *, at: datetime, jitter: float) -> Halt | None:
         """Take an outcome in; a Halt when the window is now full of one refusal."""
@@ -86,6 +102,7 @@ class TopicHealth:
 def _refusal_of(due: Due, outcome: Outcome, at: datetime) -> str | None:
     if outcome.status is None or outcome.status // 100 != 4 or outcome.status == 429:
         return None
-    if outcome.status == STOPS_TOKEN and (due.last_seen_at is None or due.last_seen_at < at - LONG_SILENT):
+    is_of_token = outcome.status == STOPS_TOKEN or outcome.reason in RETRIED_DAILY
+    if is_of_token and (due.last_seen_at is None or due.last_seen_at < at - LONG_SILENT):
         return None
     return f"{outcome.status} {outcome.reason or ''}".strip()

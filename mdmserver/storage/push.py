@@ -8,6 +8,7 @@ from mdmserver.devices.model import EnrollmentRow
 from mdmserver.protocol import EnrollmentID
 from mdmserver.push.model import Attempt, Due, Outcome, PushCounts
 from mdmserver.push.store import Recorded
+from mdmserver.push.topics import Room
 from mdmserver.secret import Secret
 from mdmserver.storage.push_certificates import PushCertificateRows
 from mdmserver.storage.times import loaded, stored
@@ -16,6 +17,8 @@ from mdmserver.transaction import Row, Transaction
 
 LOOK_AGAIN = timedelta(hours=1)
 """When an enrollment is looked at again whose topic has no certificate now; installing one does not wait for that."""
+LOOK_AGAIN_SOON = timedelta(seconds=30)
+"""The same where there is a certificate that the caller does not know yet: it was installed or resumed just now."""
 
 _ASK = (
     "ON CONFLICT (enrollment_id) DO UPDATE SET asks = push_target.asks + 1, step = 0, "
@@ -29,6 +32,12 @@ _CANDIDATE = (
     "(SELECT min(coalesce(q.not_before, 0)) FROM queue_item q WHERE q.enrollment_id = p.enrollment_id "
     "AND q.finished_at IS NULL AND q.state <> 'withdrawn' AND (q.expires_at IS NULL OR q.expires_at > ?)) "
     "FROM push_target p JOIN enrollment e ON e.id = p.enrollment_id WHERE "
+)
+
+
+_OPENS_AT = (
+    "(SELECT min(q.not_before) FROM queue_item q WHERE q.enrollment_id = push_target.enrollment_id "
+    "AND q.finished_at IS NULL AND q.state <> 'withdrawn' AND q.not_before > ?)"
 )
 
 
@@ -69,9 +78,9 @@ class SQLPushStore(PushCertificateRows):
         return len(targets), targets[-1] if len(targets) == limit else None
 
     async def claim(
-        self, tx: Transaction, *, topics: frozenset[str], at: datetime, until: datetime, limit: int
+        self, tx: Transaction, *, rooms: Mapping[str, Room], at: datetime, until: datetime, limit: int
     ) -> tuple[list[Due], int]:
-        """Claim enrollments that are due on these topics, the longest due first; at how many rows it looked."""
+        """Claim enrollments that are due, the longest due first, where there is room; at how many rows it looked."""
         now = stored(at)
         rows = await tx.fetch_all(
             f"{_CANDIDATE} p.due_at <= ? AND p.stopped_at IS NULL AND p.claimed_until <= ? ORDER BY p.due_at LIMIT ?",
@@ -82,18 +91,25 @@ class SQLPushStore(PushCertificateRows):
         )
         claimed: list[Due] = []
         otherwise: list[tuple[int | None, int]] = []
+        elsewhere: list[tuple[str, int]] = []
+        left = {topic: room.number for topic, room in rooms.items()}
         for row in rows:
-            is_wanted = row[12] or (row[13] is not None and row[13] <= now)
-            if row[11] and row[3] is not None and is_wanted:
-                if row[2] in topics:
-                    claimed.append(self._due_of(row))
-                else:
-                    otherwise.append((stored(at + LOOK_AGAIN), row[0]))
-            elif row[11] and row[3] is not None and row[13] is not None:
-                otherwise.append((row[13], row[0]))
+            enrollment, topic, opens_at = row[0], row[2], row[13]
+            is_reachable = row[11] and row[3] is not None
+            if not is_reachable or not (row[12] or (opens_at is not None and opens_at <= now)):
+                # Nothing waits now, or it cannot be told; a TokenUpdate or the next command makes it due again.
+                otherwise.append((opens_at if is_reachable else None, enrollment))
+            elif topic not in rooms:
+                elsewhere.append((topic, enrollment))
+            elif left[topic] > 0:
+                left[topic] -= 1
+                claimed.append(self._due_of(row))
             else:
-                # Nothing waits, or it cannot be told; a TokenUpdate or the next command makes it due again.
-                otherwise.append((None, row[0]))
+                otherwise.append((stored(rooms[topic].again_at), enrollment))
+        if elsewhere:
+            in_force = await self.topics_in_force(tx)
+            soon, later = stored(at + LOOK_AGAIN_SOON), stored(at + LOOK_AGAIN)
+            otherwise += [(soon if topic in in_force else later, row) for topic, row in elsewhere]
         await tx.execute_many("UPDATE push_target SET due_at = ? WHERE enrollment_id = ?", otherwise)
         await self._claim(tx, claimed, until)
         return claimed, len(rows)
@@ -113,8 +129,11 @@ class SQLPushStore(PushCertificateRows):
     async def claim_probe(self, tx: Transaction, topic: str, *, at: datetime, until: datetime) -> Due | None:
         """Claim the enrollment on this topic that was seen last among those for which something waits."""
         row = await tx.fetch_one(
-            f"{_CANDIDATE} p.due_at IS NOT NULL AND p.stopped_at IS NULL AND e.topic = ? AND e.enabled = 1 "
-            "AND e.push_token_sealed IS NOT NULL ORDER BY e.last_seen_at DESC LIMIT 1",
+            f"{_CANDIDATE} p.enrollment_id = (SELECT w.enrollment_id FROM push_target w "
+            "JOIN enrollment f ON f.id = w.enrollment_id WHERE w.due_at IS NOT NULL AND w.stopped_at IS NULL "
+            "AND w.claimed_until <= ? AND f.topic = ? AND f.enabled = 1 AND f.push_token_sealed IS NOT NULL "
+            "ORDER BY f.last_seen_at DESC LIMIT 1)",
+            stored(at),
             stored(at),
             topic,
         )
@@ -132,13 +151,17 @@ class SQLPushStore(PushCertificateRows):
             "step = CASE WHEN asks = ? THEN ? ELSE step END, "
             "is_asked = CASE WHEN asks = ? AND ? = 200 THEN 0 ELSE is_asked END, "
             "stopped_at = CASE WHEN asks = ? THEN ? ELSE stopped_at END, "
-            "due_at = CASE WHEN asks = ? THEN ? WHEN due_at < ? THEN ? ELSE due_at END WHERE enrollment_id = ?",
+            # A claim moves `due_at` to its own end: where it still is, nobody asked for an earlier time.
+            f"due_at = CASE WHEN asks = ? OR due_at = claimed_until THEN max(?, min(?, coalesce({_OPENS_AT}, ?))) "
+            "WHEN due_at < ? THEN ? ELSE due_at END WHERE enrollment_id = ?",
             [_recorded_values(each) for each in recorded],
         )
+        # An enrollment that was deleted meanwhile has no row any more, and gets no timeline.
         await tx.execute_many(
-            "INSERT INTO push_attempt (enrollment_id, at, status, reason, apns_id) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO push_attempt (enrollment_id, at, status, reason, apns_id) "
+            "SELECT enrollment_id, ?, ?, ?, ? FROM push_target WHERE enrollment_id = ?",
             [
-                (each.due.enrollment, stored(each.at), each.outcome.status, each.outcome.reason, _apns_id(each))
+                (stored(each.at), each.outcome.status, each.outcome.reason, _apns_id(each), each.due.enrollment)
                 for each in recorded
             ],
         )
@@ -162,10 +185,11 @@ class SQLPushStore(PushCertificateRows):
         )
 
     async def revive_topic(self, tx: Transaction, topic: str, *, at: datetime) -> int:
-        """All enrollments on this topic for which something waits are due now, stopped or not. How many."""
+        """All enrollments on this topic for which something waits and whose last push APNs did not accept are due now,
+        stopped or not. How many."""
         return await tx.execute(
             "UPDATE push_target SET stopped_at = NULL, held_until = 0, failures = 0, due_at = ? "
-            "WHERE (due_at IS NOT NULL OR stopped_at IS NOT NULL) "
+            "WHERE (due_at IS NOT NULL OR stopped_at IS NOT NULL) AND (step = 0 OR coalesce(pushed_status, 0) <> 200) "
             "AND enrollment_id IN (SELECT id FROM enrollment WHERE topic = ?)",
             stored(at),
             topic,
@@ -205,8 +229,8 @@ class SQLPushStore(PushCertificateRows):
 
     async def _claim(self, tx: Transaction, claimed: Sequence[Due], until: datetime) -> None:
         await tx.execute_many(
-            "UPDATE push_target SET claimed_until = ?, apns_id = ? WHERE enrollment_id = ?",
-            [(stored(until), due.apns_id, due.enrollment) for due in claimed],
+            "UPDATE push_target SET claimed_until = ?, due_at = ?, apns_id = ? WHERE enrollment_id = ?",
+            [(stored(until), stored(until), due.apns_id, due.enrollment) for due in claimed],
         )
 
     def _due_of(self, row: Row) -> Due:
@@ -226,14 +250,14 @@ class SQLPushStore(PushCertificateRows):
 
 
 def _recorded_values(each: Recorded) -> tuple[object, ...]:
-    outcome, at, held = each.outcome, stored(each.at), stored(each.held_until)
+    outcome, at, held, next_at = each.outcome, stored(each.at), stored(each.held_until), stored(each.next_at)
     asks = each.due.asks
     return (
         # A push without an answer may have arrived: it is sent again under the same id.
         each.due.apns_id if outcome.status is None else None,
         at, outcome.status, outcome.reason, _apns_id(each), at if outcome.is_accepted else None, each.failures, held,
         asks, each.step, asks, outcome.status, asks, at if each.stops else None,
-        asks, stored(each.next_at), held, held, each.due.enrollment,
+        asks, held, next_at, at, next_at, held, held, each.due.enrollment,
     )  # fmt: skip
 
 

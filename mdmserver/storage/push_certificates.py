@@ -59,6 +59,11 @@ class PushCertificateRows:
             for row in rows
         ]
 
+    async def topics_in_force(self, tx: Transaction) -> frozenset[str]:
+        """The topics that have a certificate and are not halted."""
+        rows = await tx.fetch_all("SELECT topic FROM push_certificate WHERE replaced_at IS NULL AND halted_at IS NULL")
+        return frozenset(row[0] for row in rows)
+
     async def key(self, tx: Transaction, topic: str) -> Secret[bytes]:
         """The private key of the topic's present certificate, PEM."""
         row = await tx.fetch_one(
