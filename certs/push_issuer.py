@@ -19,6 +19,7 @@ from certs.policy import CertificateProfile
 APPLE_PUSH_PRODUCTION = "1.2.840.113635.100.6.3.2"
 """The extension by which Apple marks certificates for the production service; its value is NULL."""
 _DER_NULL = b"\x05\x00"
+_TOPICS = "com.apple.mgmt."
 _TOPIC_PREFIX = "com.apple.mgmt.External."
 
 
@@ -35,8 +36,10 @@ def issue_push_certificate(
     """The DER of an MDM push certificate: UID is the topic, CN repeats its UUID, the use is clientAuth.
 
     Raises MalformedDER for an authority that cannot be read, CertificateRefused for a key that is not the authority's
-    and for what no certificate can hold.
+    and for what is no topic of MDM or does not fit into a certificate.
     """
+    if not topic.startswith(_TOPICS):
+        raise CertificateRefused(f"{topic!r} is no topic of MDM: those begin with {_TOPICS}")
     try:
         subject = x509.Name(
             [

@@ -10,6 +10,7 @@ from uuid import uuid4
 import click
 import uvloop
 
+from certs import CertificateError
 from mdmserver.cli.apns_simulator_display import ended, print_ended, print_started, started
 from mdmserver.cli.exits import Exit, Failure
 from mdmserver.cli.output import Output
@@ -73,7 +74,7 @@ def apns_simulator(state: Path, as_json: bool, **options: Any) -> None:
         files = write_apns_files(state / FOLDER, topic=options["topic"], now=utc_now(), new_uuid=lambda: str(uuid4()))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_stand_in(files, behaviour, options, out))
-    except OSError as error:
+    except (OSError, CertificateError) as error:
         raise Failure(f"cannot stand in for APNs: {error}", exit_code=Exit.USAGE) from error
 
 

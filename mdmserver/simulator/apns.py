@@ -49,7 +49,8 @@ class APNsStandIn:
         self.files = files
         self.behaviour = behaviour
         self.counts = Counts()
-        self.feed = DeliveryFeed()
+        self._changed = asyncio.Event()
+        self.feed = DeliveryFeed(changed=self._changed.set)
         self.deliveries: deque[Push] = deque(maxlen=KEPT_DELIVERIES)
         self.port = 0
         self.feed_port = 0
@@ -57,7 +58,6 @@ class APNsStandIn:
         self._connections: dict[APNsConnection, str | None] = {}
         self._server: asyncio.Server | None = None
         self._feed_server: asyncio.Server | None = None
-        self._changed = asyncio.Event()
 
     # How it is run.
 

@@ -4,6 +4,7 @@ As with APNs, only the last push of a token and topic is kept while nobody liste
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
 import msgspec
@@ -15,13 +16,17 @@ LONGEST_BACKLOG = 8 * 2**20
 
 
 class DeliveryFeed:
-    """`listeners` are those connected, `dropped` counts those that were too slow, `kept` is what waits for one."""
+    """`listeners` are those connected, `dropped` counts those that were too slow, `kept` is what waits for one.
 
-    def __init__(self, *, longest_backlog: int = LONGEST_BACKLOG) -> None:
+    `changed` is called when somebody comes or goes.
+    """
+
+    def __init__(self, *, longest_backlog: int = LONGEST_BACKLOG, changed: Callable[[], None] = lambda: None) -> None:
         self.listeners: set[asyncio.Transport] = set()
         self.dropped = 0
         self.kept: dict[tuple[str, str], Push] = {}
-        self._longest_backlog = longest_backlog
+        self.longest_backlog = longest_backlog
+        self._changed = changed
         self._lines: list[bytes] = []
         self._is_flush_due = False
         self._encode = msgspec.json.Encoder().encode
@@ -44,10 +49,12 @@ class DeliveryFeed:
         lines = [self._encode(push) + b"\n" for push in kept.values() if push.expiration > now]
         if lines:
             listener.write(b"".join(lines))
+        self._changed()
 
     def left(self, listener: asyncio.Transport) -> None:
         """A listener is gone."""
         self.listeners.discard(listener)
+        self._changed()
 
     def close(self) -> None:
         """Send what is due, then end all connections."""
@@ -60,7 +67,7 @@ class DeliveryFeed:
         lines, self._lines = self._lines, []
         content = b"".join(line + b"\n" for line in lines)
         for listener in tuple(self.listeners):
-            if listener.get_write_buffer_size() > self._longest_backlog:
+            if listener.get_write_buffer_size() > self.longest_backlog:
                 self.dropped += 1
                 self.listeners.discard(listener)
                 listener.abort()

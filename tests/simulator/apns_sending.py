@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ from h2.events import (
     ConnectionTerminated,
     DataReceived,
     Event,
+    PingAckReceived,
     RemoteSettingsChanged,
     ResponseReceived,
     StreamEnded,
@@ -37,6 +38,7 @@ class Sender:
         self.bodies: dict[int, bytes] = {}
         self.ended: set[int] = set()
         self.resets: dict[int, int] = {}
+        self.pongs: list[bytes] = []
         self.goaway: ConnectionTerminated | None = None
         self.max_streams: int | None = None
         self.is_closed = False
@@ -75,6 +77,10 @@ class Sender:
             while not is_so():
                 assert not self.is_closed, "the connection ended"
                 await self._read()
+
+    async def until_answered(self, streams: Iterable[int]) -> None:
+        """Read until the headers of all these answers have come."""
+        await self.until(lambda: self.headers.keys() >= set(streams))
 
     async def until_closed(self) -> None:
         """Read to the end."""
@@ -124,6 +130,8 @@ class Sender:
                 self.goaway = event
                 # h2 takes this for the end; RFC 9113 §6.8 lets what came before be answered.
                 self.h2.state_machine.state = ConnectionState.CLIENT_OPEN
+            case PingAckReceived():
+                self.pongs.append(event.ping_data)
             case RemoteSettingsChanged():
                 if changed := event.changed_settings.get(SettingCodes.MAX_CONCURRENT_STREAMS):
                     self.max_streams = changed.new_value

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mdmserver.simulator.apns_answers import Reset, Silence, refusal
+from mdmserver.simulator.apns_answers import Answer, Reset, Silence, refusal
 from mdmserver.simulator.apns_behaviour import Behaviour
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -16,7 +16,7 @@ TOKENS = [f"{number:064x}" for number in range(2000)]
 def kinds(behaviour: Behaviour) -> Counter[str]:
     """What the tokens get, one push each."""
     return Counter(
-        type(said).__name__ if not hasattr(said, "reason") else str(said.reason)
+        str(said.reason) if isinstance(said, Answer) else type(said).__name__
         for said in (behaviour.treatment_of(token, TOPIC, NOW) for token in TOKENS)
     )
 
@@ -37,11 +37,12 @@ def test_shares_of_tokens_are_met_and_hit_the_same_tokens_each_time() -> None:
 
 
 def test_shares_of_pushes_are_met_by_chance_that_the_seed_repeats() -> None:
-    shares = {"resets": 0.1, "stalls": 0.1, "busy": 0.1, "failing": 0.1}
+    def with_seed(seed: int) -> Behaviour:
+        return Behaviour(resets=0.1, stalls=0.1, busy=0.1, failing=0.1, seed=seed)
 
-    counts = kinds(Behaviour(**shares))
+    counts = kinds(with_seed(0))
 
-    assert counts == kinds(Behaviour(**shares)) != kinds(Behaviour(**shares, seed=1))
+    assert counts == kinds(with_seed(0)) != kinds(with_seed(1))
     for kind in ("Reset", "Silence", "TooManyRequests", "ServiceUnavailable"):
         assert counts[kind] == pytest.approx(200, abs=50)
 
