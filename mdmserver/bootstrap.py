@@ -36,6 +36,7 @@ UNUSED_SECONDS = 600.0
 PUSH_SECONDS = 1.0
 PUSH_CERTIFICATES_SECONDS = 30.0
 PUSH_HISTORY_SECONDS = 3600.0
+PUSH_WARNING_SECONDS = 600.0
 SERVER_CERTIFICATE_SECONDS = 12 * 3600.0
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1")
 
@@ -123,6 +124,7 @@ def _jobs(composed: Composed) -> Sequence[Job]:
     return [
         Job(name="push", work=composed.sender.work, every_seconds=PUSH_SECONDS, wait=for_commands),
         Job(name="push certificates", work=services.push_certificates.load, every_seconds=PUSH_CERTIFICATES_SECONDS),
+        Job(name="push certificate warnings", work=services.push_certificates.warn, every_seconds=PUSH_WARNING_SECONDS),
         Job(name="halted topics", work=services.push_certificates.heal, every_seconds=PUSH_CERTIFICATES_SECONDS),
         Job(name="push history", work=services.push.forget_old_attempts, every_seconds=PUSH_HISTORY_SECONDS),
         Job(name="sweep", work=services.commands.expire_due, every_seconds=SWEEP_SECONDS),

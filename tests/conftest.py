@@ -15,6 +15,7 @@ from mdmserver.storage.vault_keys import add_wrapping_key, open_vault, read_wrap
 from mdmserver.transaction import Storage
 from mdmserver.web.services import Services
 from tests.fleet import FakeClock, Fleet
+from tests.push.fake_gateway import FakeGateway
 
 
 @asynccontextmanager
@@ -70,9 +71,17 @@ async def vault(storage: Storage, keys: Path, clock: FakeClock) -> Vault:
 
 
 @pytest.fixture
-async def services(tmp_path: Path, keys: Path, clock: FakeClock) -> AsyncIterator[Services]:
+def push_gateway() -> FakeGateway:
+    """What `services` take for APNs."""
+    return FakeGateway()
+
+
+@pytest.fixture
+async def services(
+    tmp_path: Path, keys: Path, clock: FakeClock, push_gateway: FakeGateway
+) -> AsyncIterator[Services]:
     """The whole server below the web, on a state directory of its own."""
-    async with open_services(Config(), tmp_path, clock=clock) as services:
+    async with open_services(Config(), tmp_path, clock=clock, push_gateway=push_gateway) as services:
         yield services
 
 

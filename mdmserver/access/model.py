@@ -24,6 +24,8 @@ class Scope(StrEnum):
     COMMANDS_READ = "commands:read"
     COMMANDS_SEND = "commands:send"
     PUSH_SEND = "push:send"
+    PUSH_CERTIFICATES_READ = "push_certificates:read"
+    PUSH_CERTIFICATES_MANAGE = "push_certificates:manage"
     KEYS_MANAGE = "keys:manage"
     AUDIT_READ = "audit:read"
     INVITATIONS_READ = "invitations:read"

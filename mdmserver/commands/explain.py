@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mdmserver.commands.model import ItemState, QueueItem
-from mdmserver.devices.model import Enrollment, EnrollmentState, TimelineEntry
+from mdmserver.devices.model import Enrollment, EnrollmentState, PushStanding, TimelineEntry
+
+_ACCEPTED = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,8 @@ def _waiting(item: QueueItem, enrollment: Enrollment, *, ahead: int, at: datetim
     if item.state is ItemState.NOT_NOW:
         return Explanation(
             code="not_now",
-            text=f"the device put it off {item.not_now_count} times (locked or busy) and will be offered it again",
+            text=f"the device put it off {item.not_now_count} times (locked or busy) and will be offered it again"
+            + _pushed_next(enrollment.push),
         )
     if item.state is ItemState.SENT:
         return Explanation(
@@ -54,10 +57,49 @@ def _waiting(item: QueueItem, enrollment: Enrollment, *, ahead: int, at: datetim
         return Explanation(
             code="no_push_token", text="the device sent no usable push token and has not connected by itself"
         )
+    return _asleep(item, enrollment, at)
+
+
+def _asleep(item: QueueItem, enrollment: Enrollment, at: datetime) -> Explanation:
+    """Only the device is missing: what was done to wake it."""
+    push = enrollment.push
+    if push.stopped_at is not None:
+        return Explanation(
+            code="push_token_stopped",
+            text=f"APNs called the device's push token dead at {_time(push.stopped_at)} ({_answer(push)}): it waits "
+            "for the device to connect by itself or to send a new token",
+        )
+    offered_at = max(item.queued_at, item.not_before or item.queued_at)
+    if push.pushed_at is None or push.pushed_at < offered_at:
+        if push.next_at is not None:
+            when = "now" if push.next_at <= at else f"at {_time(push.next_at)}"
+            return Explanation(code="push_waiting", text=f"the device is to be pushed {when}; {_seen(enrollment)}")
+        return Explanation(code="device_not_connected", text=f"waiting for the device to connect; {_seen(enrollment)}")
+    if push.status == _ACCEPTED:
+        return Explanation(
+            code="device_not_connected",
+            text=f"waiting for the device to connect; it was pushed at {_time(push.pushed_at)} "
+            f"(apns-id {push.apns_id}); {_seen(enrollment)}{_pushed_next(push)}",
+        )
+    code = "push_unanswered" if push.status is None else "push_refused"
     return Explanation(
-        code="device_not_connected",
-        text=f"waiting for the device to connect; it was last seen {_time(enrollment.last_seen_at)}",
+        code=code,
+        text=f"the push at {_time(push.pushed_at)} was not accepted: {_answer(push)}; "
+        f"{_seen(enrollment)}{_pushed_next(push)}",
     )
+
+
+def _answer(push: PushStanding) -> str:
+    said = "no answer from APNs" if push.status is None else str(push.status)
+    return f"{said} {push.reason or ''}".strip()
+
+
+def _pushed_next(push: PushStanding) -> str:
+    return "" if push.next_at is None else f"; it is pushed again at {_time(push.next_at)}"
+
+
+def _seen(enrollment: Enrollment) -> str:
+    return f"it was last seen {_time(enrollment.last_seen_at)}"
 
 
 def _ended(item: QueueItem) -> Explanation:

@@ -12,7 +12,7 @@ from aiohttp import web
 from mdmserver.config import MIB, Config, Device
 from mdmserver.enrollment.service import PAGE_PATH
 from mdmserver.errors import AccessRefused, Invalid
-from mdmserver.web import ca, enroll, nanomdm, operations
+from mdmserver.web import ca, enroll, nanomdm, nanomdm_push, operations
 from mdmserver.web.api.routes import ROUTES as API_ROUTES
 from mdmserver.web.auth import FailureLimit, Gate
 from mdmserver.web.body import BodyReader
@@ -71,7 +71,7 @@ def routes_on(kind: ListenerKind, device: list[Row]) -> list[AnyRoute]:
     """The rows of a listener's application."""
     match kind:
         case ListenerKind.HTTPS | ListenerKind.HTTP:
-            routes = [*API_ROUTES, *nanomdm.ROUTES, *enroll.ROUTES, *ca.ROUTES]
+            routes = [*API_ROUTES, *nanomdm.ROUTES, *nanomdm_push.ROUTES, *enroll.ROUTES, *ca.ROUTES]
             return [*routes, openapi_route([*device, *routes])]
         case ListenerKind.OPERATIONS:
             return operations.ROUTES

@@ -3,10 +3,11 @@
 Its convention for statuses is kept, also where it is not ours: 200 when all went well, 207 when some of it did, 500
 when nothing did or the command itself was refused, with the reason in `command_error`. One choice is ours: a command
 that was queued while no push could be sent is a 207, never a 500, since it was queued and devices will fetch it.
+Push certificates are in `nanomdm_push`.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -14,15 +15,24 @@ import msgspec
 from aiohttp import web
 
 from mdmserver.access.model import Scope
+from mdmserver.audit.model import Actor
 from mdmserver.commands.request import CommandRequest
 from mdmserver.config import MIB
 from mdmserver.errors import AccessRefused, Conflict, Invalid, ScopeMissing, Unavailable
+from mdmserver.push.model import Outcome
+from mdmserver.push.service import MOST_AT_ONCE
+from mdmserver.web.api.push_standing import answer_of
 from mdmserver.web.errors import TooManyAttempts, known, log_defect, status_of
 from mdmserver.web.routes import AnyRoute, Call, Content, Nothing, Open, Outgoing, Route, Surface
+from mdmserver.web.services import Services
 from mdmserver.web.version import VERSION
 
-_NO_PUSH_CERTIFICATE = "no push certificate"
-_REFUSALS = {"not_found": "no such enrollment", "not_enrolled": "the enrollment has ended"}
+_REFUSALS = {
+    "not_found": "no such enrollment",
+    "not_enrolled": "the enrollment has ended",
+    "no_push_token": "no push token",
+    "no_push_certificate": "no push certificate",
+}
 _JSON = "application/json"
 
 
@@ -66,28 +76,35 @@ async def enqueue(call: Call[EnqueueQuery, Content]) -> Content:
     """Queue a command as it is, and wake its devices unless told not to."""
     ids = _ids(call.path)
     no_push = bool(call.query.nopush)
+    # So many cannot be waited for: those are woken in the background, at the server's pace.
+    is_pushed_here = not no_push and len(ids) <= MOST_AT_ONCE
     try:
         enqueued = await call.services.commands.enqueue(
-            CommandRequest(plist=call.body.body, idempotency_key=call.idempotency_key), ids, actor=call.actor
+            CommandRequest(plist=call.body.body, idempotency_key=call.idempotency_key),
+            ids,
+            actor=call.actor,
+            wake=not no_push and not is_pushed_here,
         )
     except (Invalid, Conflict, ScopeMissing) as error:
         return _content(APIResult(command_error=str(error), no_push=no_push), HTTPStatus.INTERNAL_SERVER_ERROR)
     status = {id: EnrollmentResult(command_error=_REFUSALS[code]) for id, code in enqueued.refused.items()}
-    if not no_push:
-        status |= {id: EnrollmentResult(push_error=_NO_PUSH_CERTIFICATE) for id in ids if id not in status}
+    queued = [id for id in ids if id not in status]
+    if is_pushed_here and queued:
+        status |= await _pushed(call.services, queued, call.actor)
     result = APIResult(
         status=status,
         no_push=no_push,
         command_uuid=enqueued.uuid,
         request_type=enqueued.request_type,
     )
-    return _content(result, _status(failures=len(status), successes=enqueued.queued))
+    return _content(result, _status(failures=_failures(status), successes=enqueued.queued))
 
 
 async def push(call: Call[EnqueueQuery, Nothing]) -> Content:
-    """Wake devices. There is no push certificate yet, so none can be woken."""
-    status = {id: EnrollmentResult(push_error=_NO_PUSH_CERTIFICATE) for id in _ids(call.path)}
-    return _content(APIResult(status=status), _status(failures=len(status), successes=0))
+    """Wake devices and wait for what APNs says of each."""
+    status = await _pushed(call.services, _ids(call.path), call.actor)
+    failures = _failures(status)
+    return _content(APIResult(status=status), _status(failures=failures, successes=len(status) - failures))
 
 
 def error_response(error: Exception) -> web.Response:
@@ -105,6 +122,25 @@ def error_response(error: Exception) -> web.Response:
     if isinstance(ours, Unavailable | TooManyAttempts):
         response.headers["Retry-After"] = str(ours.retry_after_seconds)
     return response
+
+
+async def _pushed(services: Services, ids: Sequence[str], actor: Actor) -> dict[str, EnrollmentResult]:
+    results: dict[str, EnrollmentResult] = {}
+    for start in range(0, len(ids), MOST_AT_ONCE):
+        sent = await services.push.send(ids[start : start + MOST_AT_ONCE], actor=actor)
+        results |= {id: _result_of(outcome) for id, outcome in sent.outcomes.items()}
+        results |= {id: EnrollmentResult(push_error=_REFUSALS[code]) for id, code in sent.refused.items()}
+    return results
+
+
+def _result_of(outcome: Outcome) -> EnrollmentResult:
+    if outcome.is_accepted:
+        return EnrollmentResult(push_result=outcome.apns_id or "")
+    return EnrollmentResult(push_error=answer_of(outcome.status, outcome.reason))
+
+
+def _failures(status: Mapping[str, EnrollmentResult]) -> int:
+    return sum(bool(result.push_error or result.command_error) for result in status.values())
 
 
 def _ids(path: Mapping[str, str]) -> list[str]:

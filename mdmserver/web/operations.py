@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from http import HTTPStatus
 
+from mdmserver.escaping import escaped
 from mdmserver.transaction import Transaction
 from mdmserver.web.metrics import Counter
 from mdmserver.web.routes import AnyRoute, Call, Content, Nothing, Open, Route, Surface
+from mdmserver.web.services import Services
 from mdmserver.web.version import VERSION
 
 _READY_SECONDS = 2.0
@@ -56,6 +58,7 @@ async def metrics(call: Call[Nothing, Nothing]) -> Content:
             _by_state({state.value: number for state, number in open_commands.items()}),
         ),
         *_family("pending_reenrollments", "gauge", "Devices that wait to enroll again.", {"": pending}),
+        *await _push(call.services),
     ]
     counted = call.services.metrics.counts()
     for counter, text in _HELP.items():
@@ -68,11 +71,41 @@ async def metrics(call: Call[Nothing, Nothing]) -> Content:
     return Content(body="".join(f"{line}\n" for line in lines).encode(), media_type=_EXPOSITION)
 
 
+async def _push(services: Services) -> list[str]:
+    certificates, at, counts = services.push_certificates.all, services.clock(), await services.push.counts()
+    expires = {_labels(topic=each.topic): int((each.not_after - at).total_seconds()) for each in certificates}
+    halted = {_labels(topic=each.topic): int(each.halted_at is not None) for each in certificates}
+    outcomes = {_labels(outcome=each.value): number for each, number in services.push.counted.items()}
+    due = {_labels(state="due"): counts.due, _labels(state="waiting"): counts.waiting - counts.due}
+    return [
+        *_family(
+            "push_certificate_expires_seconds",
+            "gauge",
+            "Seconds until a push certificate ends, negative after that.",
+            expires,
+        ),
+        *_family("push_halted", "gauge", "Whether pushing on a topic is halted.", halted),
+        *_family("pushes_total", "counter", "Pushes, by what came of them.", outcomes),
+        *_family(
+            "push_enrollments",
+            "gauge",
+            "Enrollments due for a push now, waiting for a later one, with a token that APNs called dead.",
+            {**due, _labels(state="stopped"): counts.stopped},
+        ),
+        *_family(
+            "push_pace_per_second",
+            "gauge",
+            "How many pushes a second may go at present.",
+            {"": services.push.per_second},
+        ),
+    ]
+
+
 async def _answers(tx: Transaction) -> None:
     await tx.fetch_one("SELECT 1")
 
 
-def _family(name: str, kind: str, text: str, samples: Mapping[str, int]) -> Iterable[str]:
+def _family(name: str, kind: str, text: str, samples: Mapping[str, float]) -> Iterable[str]:
     yield f"# HELP mdmserver_{name} {text}"
     yield f"# TYPE mdmserver_{name} {kind}"
     for labels, value in samples.items():
@@ -84,8 +117,13 @@ def _by_state(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _labels(**labels: str) -> str:
-    """Values are ours (versions, members of enums) and need no escaping."""
-    return "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}"
+    """Values are ours (versions, members of enums) or an administrator's (topics)."""
+    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
+
+
+def _escaped(value: str) -> str:
+    """As the text form wants it, so that no value can end its label or its line; what is not printable is spelled."""
+    return escaped(value).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _name_of(kind: type[StrEnum]) -> str:

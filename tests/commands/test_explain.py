@@ -7,7 +7,10 @@ import pytest
 from mdmserver.commands.explain import Explanation
 from mdmserver.commands.service import ItemDetail
 from mdmserver.protocol import CommandUUID, EnrollmentID, Status, TokenUpdate
+from mdmserver.push.model import Outcome
 from tests.fleet import ADMIN, START, TOPIC, FakeClock, Fleet, certificate, device_id
+from tests.push.fake_gateway import BAD_DEVICE_TOKEN, NO_ANSWER, UNREGISTERED, FakeGateway
+from tests.push.identities import install
 
 
 @pytest.fixture
@@ -25,13 +28,64 @@ async def explained(fleet: Fleet, device: EnrollmentID, uuid: str = "C1") -> Exp
     return (await detail(fleet, device, uuid)).explanation
 
 
-async def test_a_device_that_did_not_connect(fleet: Fleet, device: EnrollmentID) -> None:
+async def pushed(fleet: Fleet, device: EnrollmentID) -> None:
+    """There is a push certificate, and the device was pushed at once."""
+    await install(fleet.services)
+    await fleet.services.push.send([str(device)], actor=ADMIN)
+
+
+async def test_a_device_that_was_pushed_and_did_not_connect(
+    fleet: Fleet, device: EnrollmentID, push_gateway: FakeGateway
+) -> None:
     await fleet.enqueue("C1", device)
+    await pushed(fleet, device)
 
     explanation = await explained(fleet, device)
 
     assert explanation.code == "device_not_connected"
     assert "last seen 2026-01-01T00:00:00+00:00" in explanation.text
+    assert f"pushed at 2026-01-01T00:00:00+00:00 (apns-id {push_gateway.pushes[-1].apns_id})" in explanation.text
+    assert explanation.text.endswith("it is pushed again at 2026-01-01T00:15:00+00:00")
+
+
+async def test_a_device_that_is_to_be_pushed(fleet: Fleet, device: EnrollmentID) -> None:
+    await fleet.enqueue("C1", device)
+
+    explanation = await explained(fleet, device)
+
+    assert explanation.code == "push_waiting"
+    assert explanation.text.startswith("the device is to be pushed")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "said"),
+    [
+        (BAD_DEVICE_TOKEN, "push_refused", "400 BadDeviceToken"),
+        (NO_ANSWER, "push_unanswered", "no answer from APNs connection lost"),
+        (UNREGISTERED, "push_token_stopped", "410 Unregistered"),
+    ],
+)
+async def test_a_device_whose_push_was_not_accepted(
+    outcome: Outcome, code: str, said: str, fleet: Fleet, device: EnrollmentID, push_gateway: FakeGateway
+) -> None:
+    push_gateway.answer(outcome)
+    await fleet.enqueue("C1", device)
+    await pushed(fleet, device)
+
+    explanation = await explained(fleet, device)
+
+    assert explanation.code == code
+    assert said in explanation.text
+
+
+async def test_a_push_before_the_command_was_queued_does_not_count(
+    fleet: Fleet, device: EnrollmentID, clock: FakeClock
+) -> None:
+    await pushed(fleet, device)
+    clock.advance(hours=1)
+    await fleet.enqueue("C1", device)
+
+    assert (await explained(fleet, device)).code == "push_waiting"
 
 
 async def test_a_device_without_a_push_token(fleet: Fleet, device: EnrollmentID) -> None:

@@ -14,9 +14,9 @@ from tests.web.api_server import Answer, RunningServer
 NOT_ENROLLED = "00000000-0000-4000-8000-999999999999"
 
 
-async def tool(server: RunningServer, method: str, path: str, body: bytes = b"") -> Answer:
+async def tool(server: RunningServer, method: str, path: str, body: bytes = b"", *, key: str | None = None) -> Answer:
     """A call as NanoMDM's own scripts make it: Basic, user nanomdm."""
-    headers = {"Authorization": aiohttp.encode_basic_auth("nanomdm", server.admin_key)}
+    headers = {"Authorization": aiohttp.encode_basic_auth("nanomdm", key or server.admin_key)}
     return await server.call(method, path, headers=headers, data=body)
 
 
@@ -137,12 +137,12 @@ async def test_id_that_is_named_twice_has_the_command_once(server: RunningServer
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
-async def test_push_says_for_each_id_that_there_is_no_certificate(method: str, server: RunningServer) -> None:
+async def test_push_to_ids_that_nobody_has_is_a_500(method: str, server: RunningServer) -> None:
     answer = await tool(server, method, "/v1/push/B,A")
 
     assert answer.status == 500
     assert answer.json == {
-        "status": {"A": {"push_error": "no push certificate"}, "B": {"push_error": "no push certificate"}}
+        "status": {"A": {"push_error": "no such enrollment"}, "B": {"push_error": "no such enrollment"}}
     }
     assert list(answer.json["status"]) == ["A", "B"]
 

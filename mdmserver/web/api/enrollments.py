@@ -9,16 +9,11 @@ from mdmserver.access.model import Scope
 from mdmserver.devices.model import Enrollment, EnrollmentFilter, EnrollmentState
 from mdmserver.protocol import EnrollmentType
 from mdmserver.web.api.page_query import Limit, PageQuery
+from mdmserver.web.api.push_standing import EnrollmentProblem, PushStandingView, Topics, push_problems, standing_view
 from mdmserver.web.api.queue_items import QueueItemPage, QueueItemQuery, item_page
 from mdmserver.web.api.timeline import TimelineEntryView, timeline_view
 from mdmserver.web.routes import AnyRoute, Call, Incoming, Nothing, Outgoing, Route, Surface
-
-
-class EnrollmentProblem(Outgoing, frozen=True):
-    """Something that keeps an enrollment from working as it should; `code` is stable."""
-
-    code: str
-    text: str
+from mdmserver.web.services import Services
 
 
 class EnrollmentView(Outgoing, frozen=True):
@@ -47,6 +42,7 @@ class EnrollmentView(Outgoing, frozen=True):
     created_at: datetime
     enrolled_at: datetime | None
     last_seen_at: datetime | None
+    push: PushStandingView
     problems: list[EnrollmentProblem]
 
 
@@ -94,12 +90,13 @@ async def list_enrollments(call: Call[EnrollmentQuery, Nothing]) -> EnrollmentPa
         types=frozenset(kind.value for kind in query.type),
     )
     page = await call.services.devices.enrollments(wanted, cursor=query.cursor, limit=query.limit)
-    return EnrollmentPage(items=[enrollment_view(each) for each in page.items], next_cursor=page.next_cursor)
+    items = [enrollment_view(each, call.services) for each in page.items]
+    return EnrollmentPage(items=items, next_cursor=page.next_cursor)
 
 
 async def show_enrollment(call: Call[Nothing, Nothing]) -> EnrollmentView:
     """The one enrollment that is meant."""
-    return enrollment_view(await call.services.devices.show(call.path["reference"]))
+    return enrollment_view(await call.services.devices.show(call.path["reference"]), call.services)
 
 
 async def show_timeline(call: Call[TimelineQuery, Nothing]) -> Timeline:
@@ -127,12 +124,13 @@ async def clear_queue(call: Call[Nothing, Nothing]) -> Cancelled:
 
 async def allow_reenroll(call: Call[Nothing, Nothing]) -> EnrollmentView:
     """Let the device enroll again with a certificate that nobody vouched for."""
-    return enrollment_view(await call.services.devices.allow_reenroll(call.path["reference"], actor=call.actor))
+    enrollment = await call.services.devices.allow_reenroll(call.path["reference"], actor=call.actor)
+    return enrollment_view(enrollment, call.services)
 
 
-def enrollment_view(enrollment: Enrollment) -> EnrollmentView:
+def enrollment_view(enrollment: Enrollment, services: Services) -> EnrollmentView:
     """An enrollment as it is shown."""
-    facts = enrollment.facts
+    facts, topics = enrollment.facts, Topics.of(services.push_certificates.all)
     return EnrollmentView(
         id=str(enrollment.id),
         key=enrollment.id.key,
@@ -157,21 +155,9 @@ def enrollment_view(enrollment: Enrollment) -> EnrollmentView:
         created_at=enrollment.created_at,
         enrolled_at=enrollment.enrolled_at,
         last_seen_at=enrollment.last_seen_at,
-        problems=_problems_of(enrollment),
+        push=standing_view(enrollment, topics, services.clock()),
+        problems=push_problems(enrollment, topics),
     )
-
-
-def _problems_of(enrollment: Enrollment) -> list[EnrollmentProblem]:
-    if enrollment.state is not EnrollmentState.ENROLLED:
-        return []
-    problems = []
-    if not enrollment.has_push_token:
-        text = "the device sent no push token that can be used; it gets commands only when it connects by itself"
-        problems.append(EnrollmentProblem(code="no_push_token", text=text))
-    # Until push certificates can be loaded no topic has one.
-    text = f"there is no push certificate for the topic {enrollment.topic}; devices are not woken"
-    problems.append(EnrollmentProblem(code="no_push_certificate", text=text))
-    return problems
 
 
 _ONE = "/api/v1/enrollments/{reference}"

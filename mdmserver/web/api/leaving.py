@@ -9,20 +9,20 @@ async def unenroll(call: Call[Nothing, Nothing]) -> EnrollmentView:
     """The device is told to remove its enrollment at its next message."""
     row = await call.services.devices.resolve(call.path["reference"])
     enrollment = await call.services.leaving.unenroll(row, actor=call.actor)
-    return enrollment_view(await call.services.devices.show(enrollment.id.key))
+    return enrollment_view(await call.services.devices.show(enrollment.id.key), call.services)
 
 
 async def retire(call: Call[Nothing, Nothing]) -> EnrollmentView:
     """The enrollment ends here, and its certificates are refused; the device is not told."""
     row = await call.services.devices.resolve(call.path["reference"])
     enrollment = await call.services.leaving.retire(row, actor=call.actor)
-    return enrollment_view(await call.services.devices.show(enrollment.id.key))
+    return enrollment_view(await call.services.devices.show(enrollment.id.key), call.services)
 
 
 async def delete(call: Call[Nothing, Nothing]) -> EnrollmentView:
     """The enrollment as it was before it was ended and forgotten."""
     row = await call.services.devices.resolve(call.path["reference"])
-    return enrollment_view(await call.services.leaving.delete(row, actor=call.actor))
+    return enrollment_view(await call.services.leaving.delete(row, actor=call.actor), call.services)
 
 
 _ONE = "/api/v1/enrollments/{reference}"

@@ -12,11 +12,14 @@ from mdmserver.commands.model import ItemState, QueueItem, StoredResult
 from mdmserver.protocol import CommandUUID, ProtocolError, Status, loads
 from mdmserver.web.api.page_query import Cursor
 from mdmserver.web.api.plist_json import masked, to_json
+from mdmserver.web.api.push_of_item import explained, pushes_of
+from mdmserver.web.api.push_standing import Topics
 from mdmserver.web.api.queue_items import QueueItemView, item_view
 from mdmserver.web.api.timeline import TimelineEntryView, timeline_view
 from mdmserver.web.routes import AnyRoute, Call, Incoming, Nothing, Outgoing, Route, Surface
 
 _PARSED_ON_THE_LOOP = 65_536
+_PUSHES = 200
 
 
 class ResultView(Outgoing, frozen=True):
@@ -72,10 +75,13 @@ async def show_target(call: Call[Nothing, Nothing]) -> TargetDetail:
     row = await call.services.devices.resolve(call.path["reference"])
     detail = await call.services.commands.item(CommandUUID(call.path["uuid"]), row)
     results = await _views([(detail.item, detail.result)] if detail.result is not None else [])
+    enrollment = await call.services.devices.show(detail.item.enrollment_id.key)
+    explanation = explained(detail.explanation, enrollment, Topics.of(call.services.push_certificates.all))
+    pushes = pushes_of(detail.item, await call.services.push.attempts(row, limit=_PUSHES), life=enrollment.life)
     return TargetDetail(
         item=item_view(detail.item),
-        explanation=ExplanationView(code=detail.explanation.code, text=detail.explanation.text),
-        timeline=timeline_view(detail.timeline),
+        explanation=ExplanationView(code=explanation.code, text=explanation.text),
+        timeline=timeline_view(sorted([*detail.timeline, *pushes], key=lambda entry: entry.at)),
         result=results[0] if results else None,
     )
 

@@ -2,6 +2,8 @@
 
 from mdmserver.access.model import Scope
 from mdmserver.web.api.certificate_problems import ServerProblem, certificate_problems
+from mdmserver.web.api.push import PushStatus, push_status
+from mdmserver.web.api.push_problems import topic_problems
 from mdmserver.web.routes import AnyRoute, Call, Nothing, Outgoing, Route, Surface
 from mdmserver.web.version import VERSION
 
@@ -14,6 +16,7 @@ class ServerStatus(Outgoing, frozen=True):
     enrollments: dict[str, int]
     open_commands: dict[str, int]
     pending_reenrollments: int
+    push: PushStatus
     problems: list[ServerProblem]
 
 
@@ -22,6 +25,7 @@ async def show_status(call: Call[Nothing, Nothing]) -> ServerStatus:
     pending = len(await call.services.devices.pending())
     open_commands = await call.services.commands.open_counts()
     problems = [
+        *topic_problems(call.services.push_certificates.all, call.services.clock()),
         *_own_problems(has_authorities=bool(call.services.authorities), pending=pending),
         *await certificate_problems(call.config, call.services),
     ]
@@ -31,13 +35,13 @@ async def show_status(call: Call[Nothing, Nothing]) -> ServerStatus:
         enrollments=await call.services.devices.counts(),
         open_commands={state.value: number for state, number in open_commands.items()},
         pending_reenrollments=pending,
+        push=await push_status(call.services),
         problems=problems,
     )
 
 
 def _own_problems(*, has_authorities: bool, pending: int) -> list[ServerProblem]:
-    # Until push certificates can be loaded there is never one.
-    problems = [ServerProblem(code="no_push_certificate", text="there is no push certificate: devices are not woken")]
+    problems = []
     if not has_authorities:
         text = "there is no CA, neither the server's own nor another, so no device can prove who it is"
         problems.append(ServerProblem(code="no_device_ca", text=text))
