@@ -84,6 +84,8 @@ class APNsPool(APNsBaseConnectionPool):
         finally:
             self._deadlines.end(exchange)
             self._forget(exchange)
+            # Its future, the error in it and this frame would be a circle, left for the garbage collector.
+            del exchange
 
     def retire(self) -> None:
         """Send nothing more; what is out is waited for, then the connections close."""

@@ -1,10 +1,10 @@
 """The client's side of one HTTP/2 connection (RFC 9113): bytes and requests in, bytes and events out, no I/O.
 
 It exists for speed: the general h2 and hpack state machines are four fifths of what a push costs through aioapns
-(measured on one core: 0.72 ms per push with them, 0.09 ms here). So it knows only requests with a short body that
-goes out at once, and answers that are read whole. It opens a stream only when the server allows one and the body
-fits its windows, acknowledges what it receives, and ends the connection (ProtocolFault) when the server breaks the
-rules or sends more than an answer of APNs can be.
+(on one core of the same machine 0.75 ms per push with them, 0.11 ms here, 0.08 ms here with uvloop). So it knows only
+requests with a short body that goes out at once, and answers that are read whole. It opens a stream only when the
+server allows one and the body fits its windows, acknowledges what it receives, and ends the connection
+(ProtocolFault) when the server breaks the rules or sends more than an answer of APNs can be.
 """
 
 import struct
