@@ -18,6 +18,8 @@ NOT_FOR_TOPIC = Outcome(status=400, reason="DeviceTokenNotForTopic")
 TOO_MANY = Outcome(status=429, reason="TooManyRequests")
 SERVER_ERROR = Outcome(status=500, reason="InternalServerError")
 
+_LONGEST_WAIT_SECONDS = 20
+
 Answer = Outcome | Exception | Callable[[str, Notification], Outcome]
 
 
@@ -101,10 +103,11 @@ class FakeGateway(PushGateway):
         return len(waiting[:number])
 
     async def arrived(self, number: int) -> None:
-        """Wait until this many pushes have come in all."""
-        while len(self.pushes) < number:
-            self._arrival.clear()
-            await self._arrival.wait()
+        """Wait until this many pushes have come in all; a test in which they never come fails."""
+        async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
+            while len(self.pushes) < number:
+                self._arrival.clear()
+                await self._arrival.wait()
 
     def use(self, identities: Sequence[PushIdentity]) -> None:
         """From now on these and no others."""
