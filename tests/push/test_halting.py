@@ -295,9 +295,7 @@ async def test_a_restart_keeps_the_halt(bench: Bench) -> None:
     assert restarted.service.all[0].halted_reason is not None
 
 
-async def test_looking_into_storage_during_a_halt_does_not_end_it(
-    bench: Bench, certificates: CertificateBench
-) -> None:
+async def test_looking_into_storage_during_a_halt_does_not_end_it(bench: Bench, certificates: CertificateBench) -> None:
     await bench.enroll(*NUMBERS)
     await bench.queue(*NUMBERS)
     bench.gateway.answer(BAD_DEVICE_TOKEN)

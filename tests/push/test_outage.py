@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from itertools import pairwise
 
 from mdmserver.push.topics import RECONNECT_LONGEST, SUSPECT_PUSHES
 from tests.fleet import TOPIC
@@ -62,7 +63,7 @@ async def test_during_an_outage_only_a_few_try_at_growing_intervals(bench: Bench
         if sent := await bench.work():
             tries.append((bench.clock(), sent))
 
-    waits = [(later - earlier).total_seconds() for (earlier, _), (later, _) in zip(tries, tries[1:], strict=False)]
+    waits = [(later - earlier).total_seconds() for (earlier, _), (later, _) in pairwise(tries)]
     assert max(sent for _, sent in tries) <= SUSPECT_PUSHES
     assert waits[:4] == [2, 4, 8, 16]
     assert set(waits[4:]) == {RECONNECT_LONGEST.total_seconds()}
