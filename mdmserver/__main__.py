@@ -10,6 +10,10 @@ _VERBS = {
     "doctor": ("mdmserver.cli.doctor:doctor", "Check everything the server needs."),
     "config": ("mdmserver.cli.configuration:configuration", "What is configured, and where."),
     "ca": ("mdmserver.cli.ca:ca", "Look after the built-in CA."),
+    "push-certificate": (
+        "mdmserver.cli.push_certificate:push_certificate",
+        "Look after the push certificate, without which no device is woken.",
+    ),
     "vault": ("mdmserver.cli.vault:vault", "Change the key that secrets are sealed with."),
     "audit": ("mdmserver.cli.audit_chain:audit_chain", "Check the audit trail."),
     "simulate": ("mdmserver.cli.simulate:simulate", "Simulated devices, for trials and tests."),

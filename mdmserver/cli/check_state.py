@@ -7,12 +7,14 @@ from pathlib import Path
 
 from certs import load_device_certificate
 from mdmserver.cli.check_certificates import by_expiry
+from mdmserver.cli.check_push import check_push_certificates
 from mdmserver.cli.findings import Finding, failure, ok, warning
 from mdmserver.cli.state import ADMIN_KEY_FILE, CONFIG_FILE, DATABASE_FILE, KEYS_FOLDER, SIMULATOR_CA_FOLDER
 from mdmserver.clock import utc_now
 from mdmserver.errors import MDMError
 from mdmserver.storage.issuance import SQLIssuanceStore
 from mdmserver.storage.migration import migrations
+from mdmserver.storage.push import SQLPushStore
 from mdmserver.storage.sqlite import SQLiteStorage
 from mdmserver.storage.vault_keys import open_vault, read_wrapping_keys
 from mdmserver.transaction import Transaction
@@ -77,10 +79,13 @@ async def _vault_and_ca(storage: SQLiteStorage, keys: Path) -> list[Finding]:
     try:
         vault = await open_vault(storage, read_wrapping_keys(keys), clock=utc_now)
         own = await storage.read(SQLIssuanceStore(vault).authorities)
+        push = await storage.read(SQLPushStore(vault).certificates)
     except (MDMError, OSError) as error:
         return [failure("vault", str(error))]
     opened = ok("vault", "its key is there and opens it")
+    pushed = check_push_certificates(push, now=utc_now())
     if not own:
-        return [opened, warning("CA", "there is none: devices need certificates of the CAs in device_ca")]
+        return [opened, warning("CA", "there is none: devices need certificates of the CAs in device_ca"), *pushed]
     # An expired CA signs nothing that devices believe.
-    return [opened, by_expiry("CA", load_device_certificate(own[0].certificate), now=utc_now(), expired=failure)]
+    ca = by_expiry("CA", load_device_certificate(own[0].certificate), now=utc_now(), expired=failure)
+    return [opened, ca, *pushed]

@@ -42,11 +42,16 @@ operations = "127.0.0.1:9090"
 # [identity]
 # trusted_proxies = ["127.0.0.1"]
 
-# What people see when they enroll, and the topic of the push certificate.
+# What people see when they enroll. The topic is that of the push certificate (`mdmserver push-certificate`).
 # [enrollment]
 # organization = "Example Ltd"
 # display_name = "Device management"
-# topic = "com.apple.mgmt.External.…"
+
+# Apple's push service. Where 443 is closed it answers on 2197 too; another host is for a stand-in, whose CA is named
+# by ca_file (`mdmserver simulate-apns`).
+# [apns]
+# host = "api.push.apple.com"
+# port = 2197
 
 # The built-in CA (`mdmserver ca show`); devices renew their certificates in time.
 # [ca]

@@ -52,8 +52,12 @@ async def show(api: APIClient, out: Output, reference: str) -> None:
     if out.as_json:
         out.json(item)
         return
-    shown = {name: out.when(value) if name in _TIMES else value for name, value in item.items() if name != "problems"}
-    out.facts({name.replace("_", " "): value for name, value in shown.items()})
+    shown = {
+        name: out.when(value) if name in _TIMES else value
+        for name, value in item.items()
+        if name not in ("problems", "push")
+    }
+    out.facts({**{name.replace("_", " "): value for name, value in shown.items()}, **_pushed(item["push"], out)})
     _say_problems(item, out)
 
 
@@ -159,6 +163,16 @@ def _row(item: dict[str, Any], out: Output) -> tuple[object, ...]:
         item["serial_number"], item["device_name"] or item["user_short_name"], item["product_name"] or item["model"],
         item["os_version"], item["state"], out.when(item["last_seen_at"]), item["type"], item["id"],
     )  # fmt: skip
+
+
+def _pushed(push: dict[str, Any], out: Output) -> dict[str, str]:
+    answer = "–"
+    if push["pushed_at"] is not None:
+        said = (
+            "accepted" if push["status"] == 200 else f"{push['status'] or 'no answer'} {push['reason'] or ''}".strip()
+        )
+        answer = f"{out.when(push['pushed_at'])}, {said}"
+    return {"last pushed": answer, "what is next": push["next"]}
 
 
 def _say_problems(item: dict[str, Any], out: Output) -> None:

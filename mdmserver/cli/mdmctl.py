@@ -14,6 +14,7 @@ _VERBS = {
     "devices": ("mdmserver.cli.devices:devices", "Who is enrolled."),
     "invitations": ("mdmserver.cli.invitations:invitations", "Let people enroll their devices."),
     "commands": ("mdmserver.cli.commands:commands", "Send commands, follow them, see what devices answered."),
+    "push": ("mdmserver.cli.push:push", "Wake devices, and see how that goes."),
     "keys": ("mdmserver.cli.keys:keys", "API keys."),
     "audit": ("mdmserver.cli.audit:audit", "Who changed what."),
 }

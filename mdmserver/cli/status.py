@@ -1,5 +1,7 @@
 """`mdmctl status`."""
 
+from typing import Any
+
 import click
 
 from mdmserver.cli.client import APIClient
@@ -23,10 +25,17 @@ async def status(api: APIClient, out: Output) -> None:
             "enrollments": _counts(found["enrollments"]),
             "open commands": _counts(found["open_commands"]),
             "asking to enroll again": found["pending_reenrollments"],
+            "push": _push(found["push"]),
         }
     )
     for problem in found["problems"]:
         out.say(f"problem: {problem['text']} ({problem['code']})")
+
+
+def _push(push: dict[str, Any]) -> str:
+    topics = ", ".join(f"{each['topic']} ({each['days_left']} days left)" for each in push["topics"])
+    counts = _counts({"due": push["due"], "waiting": push["waiting"], "with a dead token": push["stopped"]})
+    return f"{topics or 'no certificate'}; {counts}"
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -23,6 +23,7 @@ from certs import (
     load_push_identity,
     push_csr,
     read_identity_file,
+    read_push_certificate,
 )
 from mdmserver.audit.model import Actor, ActorKind
 from mdmserver.audit.store import AuditStore
@@ -300,11 +301,11 @@ def _identity(
             except CertificateRefused:
                 continue
             return certificate, Secret(pem), request
-        certificate, _ = load_push_identity(encoded)
-        raise AssertionError("a certificate without a key cannot be loaded")
+        subject = read_push_certificate(encoded).subject
+        raise CertificateRefused(f"the private key of {subject!r} is not here, neither in the file nor as that of a "
+                                 "request made here: give it along (--key)")  # fmt: skip
     except CertificateError as error:
-        hint = " The request for it was not made here: give its key along (--key)." if key is None else ""
-        raise Invalid(f"this cannot be installed: {error}.{hint}", code="push_certificate_refused") from error
+        raise Invalid(f"this cannot be installed: {error}", code="push_certificate_refused") from error
 
 
 def _opened(mailed: bytes, request: StoredRequest) -> bytes:

@@ -76,7 +76,7 @@ async def test_what_is_no_push_certificate_is_refused_and_says_why(server: Runni
         "expired": pem_of(identity(until=START - timedelta(days=1))),
         "no topic": pem_of(issue("nobody")),
         "does not belong": party.pem.decode() + issue("somebody else").key_pem.decode(),
-        "no private key": party.pem.decode(),
+        "the private key of": party.pem.decode(),
         "neither PEM": "hello",
     }
 
