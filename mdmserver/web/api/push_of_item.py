@@ -21,7 +21,7 @@ def explained(explanation: Explanation, enrollment: Enrollment, topics: Topics) 
         return explanation
     seen = enrollment.last_seen_at
     last = "never" if seen is None else seen.isoformat(timespec="seconds")
-    text = f"{wrong.text}; it gets the command when it connects by itself, and was last seen {last}"
+    text = f"waiting for the device to connect by itself: {wrong.text}; it was last seen {last}"
     return Explanation(code=wrong.code, text=text)
 
 
