@@ -6,13 +6,11 @@ wrong in them mended: see `apns_pool` for connections, `apns_connection` for one
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
-
-from aioapns.common import NotificationResult
 
 from mdmserver.clock import Clock, utc_now
-from mdmserver.connectors.apns_connection import NoAnswer
-from mdmserver.connectors.apns_pool import APNsPool, APNsServer, NotSent, PoolRetired
+from mdmserver.connectors.apns_answer import outcome_of
+from mdmserver.connectors.apns_exchange import NoAnswer, NotSent, PoolRetired
+from mdmserver.connectors.apns_pool import APNsPool, APNsServer
 from mdmserver.connectors.apns_request import PushRequest
 from mdmserver.push.model import Notification, Outcome, PushIdentity
 from mdmserver.push.ports import PushGateway
@@ -74,7 +72,7 @@ class APNsGateway(PushGateway):
                 if notification.expires_at <= self._clock():
                     return Outcome(status=None, reason="not sent: expired")
                 try:
-                    return _outcome(await self._pool(topic).send_notification(request))
+                    return outcome_of(await self._pool(topic).send_notification(request))
                 except PoolRetired:
                     continue  # it waited for a stream when the certificate was changed: the new one sends it
                 except (NotSent, NoAnswer) as error:
@@ -100,19 +98,3 @@ class APNsGateway(PushGateway):
         pool = self._pools.pop(topic)
         self._retired.add(pool)
         pool.retire()
-
-
-def _outcome(result: NotificationResult) -> Outcome:
-    return Outcome(
-        status=int(result.status),
-        apns_id=result.notification_id,
-        reason=result.description,
-        timestamp=_moment(result.timestamp),
-    )
-
-
-def _moment(milliseconds: float | None) -> datetime | None:
-    try:
-        return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
-    except (OverflowError, ValueError, OSError):
-        return None

@@ -8,41 +8,19 @@ import ssl
 from collections.abc import Callable
 from typing import cast
 
-import msgspec
 from aioapns import NotificationRequest
 from aioapns.common import NotificationResult
 from aioapns.connection import APNsTLSClientProtocol
-from aioapns.exceptions import ConnectionClosed
 
-from mdmserver.connectors.apns_request import HeaderWriter, PushRequest
+from mdmserver.connectors.apns_answer import reason_in, result_of
+from mdmserver.connectors.apns_exchange import Exchange, NoAnswer
+from mdmserver.connectors.apns_request import HeaderWriter
 from mdmserver.connectors.apns_tls import reason_of
 from mdmserver.connectors.h2_client import Answered, Event, GoneAway, H2Client, Reset
 from mdmserver.connectors.h2_frames import ProtocolFault
 
 WRITE_AHEAD = 262_144
 """Bytes that may wait for a server that does not read, and as many again before the connection is given up."""
-
-
-class NoAnswer(ConnectionClosed):
-    """There is no answer to a push, and there will be none; the text says why."""
-
-
-class Exchange:
-    """A push that waits: for a stream first, then for its answer."""
-
-    __slots__ = ("answer", "connection", "deadline", "request", "stream")
-
-    def __init__(self, request: PushRequest, answer: "asyncio.Future[NotificationResult]") -> None:
-        self.request = request
-        self.answer = answer
-        self.deadline = 0.0
-        self.connection: APNsConnection | None = None
-        self.stream = 0
-
-    def fail(self, error: Exception) -> None:
-        """End it with this error, unless it has ended."""
-        if not self.answer.done():
-            self.answer.set_exception(error)
 
 
 class APNsConnection(APNsTLSClientProtocol):
@@ -199,7 +177,7 @@ class APNsConnection(APNsTLSClientProtocol):
                 self._prove()
                 exchange = self._exchanges.pop(event.stream, None)
                 if exchange is not None and not exchange.answer.done():
-                    exchange.answer.set_result(_result(event, exchange.request))
+                    exchange.answer.set_result(result_of(event, exchange.request.notification_id))
             case Reset():
                 self._fail(event.stream, f"stream reset ({event.error})")
             case GoneAway():
@@ -211,7 +189,7 @@ class APNsConnection(APNsTLSClientProtocol):
             self._on_proven()
 
     def _on_gone_away(self, event: GoneAway) -> None:
-        said = _refusal(event.debug).reason or event.error
+        said = reason_in(event.debug) or event.error
         if not event.is_graceful:
             self.reason = f"connection ended by APNs ({said})"
         for stream in [number for number in self._exchanges if number > event.last_stream]:
@@ -264,31 +242,3 @@ class APNsConnection(APNsTLSClientProtocol):
             self.check()
             remaining = self._ping_after
         self._wait_for_idleness(remaining)
-
-
-class _Refusal(msgspec.Struct):
-    reason: str = ""
-    timestamp: float | None = None
-
-
-def _refusal(body: bytes) -> _Refusal:
-    """What a body says, or nothing where it cannot be read."""
-    try:
-        refusal = msgspec.json.decode(body, type=_Refusal)
-    except (msgspec.MsgspecError, RecursionError):
-        return _Refusal()
-    return _Refusal(reason=_printable(refusal.reason), timestamp=refusal.timestamp)
-
-
-def _printable(text: str) -> str:
-    return "".join(character for character in text[:100] if character.isprintable())
-
-
-def _result(event: Answered, request: PushRequest) -> NotificationResult:
-    refusal = _refusal(event.body) if event.body else _Refusal()
-    return NotificationResult(
-        event.apns_id or request.notification_id,
-        str(event.status),
-        refusal.reason or None,
-        None if refusal.timestamp is None else int(refusal.timestamp),
-    )

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from aioapns import NotificationRequest
 from aioapns.common import NotificationResult
 from aioapns.connection import APNsBaseConnectionPool
-from aioapns.exceptions import ConnectionError as APNsConnectionError
 
-from mdmserver.connectors.apns_connection import APNsConnection, Exchange, NoAnswer
+from mdmserver.connectors.apns_connection import APNsConnection
+from mdmserver.connectors.apns_exchange import Deadlines, Exchange, NoAnswer, NotSent, PoolRetired
 from mdmserver.connectors.apns_request import HeaderWriter, PushRequest
 from mdmserver.connectors.apns_tls import client_context, reason_of
 from mdmserver.push.model import PushIdentity
@@ -26,14 +26,6 @@ from mdmserver.push.model import PushIdentity
 MOST_CONNECTIONS = 4
 LONGEST_BACKOFF_SECONDS = 60.0
 LONGEST_CLOSE_SECONDS = 2.0
-
-
-class NotSent(APNsConnectionError):
-    """The push was not sent; the text says why."""
-
-
-class PoolRetired(APNsConnectionError):
-    """The push was not sent, since another certificate took this one's place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +54,7 @@ class APNsPool(APNsBaseConnectionPool):
         self._headers = HeaderWriter(authority=server.host, topic=identity.topic)
         self._open: list[APNsConnection] = []
         self._queue: deque[Exchange] = deque()
-        self._deadlines = _Deadlines(self.loop, server.answer_seconds, self._on_deadline)
+        self._deadlines = Deadlines(self.loop, server.answer_seconds, self._on_deadline)
         self._connecting: asyncio.Task[None] | None = None
         self._failures = 0
         self._failed_because = ""
@@ -243,40 +235,3 @@ class APNsPool(APNsBaseConnectionPool):
     def _tell_if_empty(self) -> None:
         if self._is_retired and not self._open and self._connecting is None:
             self._on_empty(self)
-
-
-class _Deadlines:
-    """One timer for all that waits equally long: who began first is late first."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, on_late: Callable[[Exchange], None]) -> None:
-        self._loop, self._seconds, self._on_late = loop, seconds, on_late
-        self._waiting: dict[Exchange, None] = {}
-        self._timer: asyncio.TimerHandle | None = None
-
-    def begin(self, exchange: Exchange) -> None:
-        """Wait from now; also for one that waits already."""
-        self._waiting.pop(exchange, None)
-        exchange.deadline = self._loop.time() + self._seconds
-        self._waiting[exchange] = None
-        if self._timer is None:
-            self._timer = self._loop.call_at(exchange.deadline, self._on_timer)
-
-    def end(self, exchange: Exchange) -> None:
-        """It waits no more."""
-        self._waiting.pop(exchange, None)
-
-    def stop(self) -> None:
-        """Wait for nothing."""
-        self._waiting.clear()
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        now = self._loop.time()
-        for exchange in list(self._waiting):
-            if exchange.deadline > now:
-                self._timer = self._loop.call_at(exchange.deadline, self._on_timer)
-                return
-            self.end(exchange)
-            self._on_late(exchange)

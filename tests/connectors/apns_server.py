@@ -9,6 +9,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -70,12 +71,11 @@ class ServerConnection(asyncio.Protocol):
         self._held: dict[int, bytes] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by name
         self.server.connections.append(self)
         self.server.changed()
         if self.server.greeting is not None:
-            transport.write(self.server.greeting)
+            self.transport.write(self.server.greeting)
             return
         # Before the preface, or h2 tells the client of a hundred streams first.
         self.h2.local_settings[SettingCodes.MAX_CONCURRENT_STREAMS] = self.server.max_streams
