@@ -33,6 +33,8 @@ FLUSH_SECONDS = 30.0
 SWEEP_SECONDS = 10.0
 RESULTS_SECONDS = 15.0
 UNUSED_SECONDS = 600.0
+RECONCILE_SECONDS = 1.0
+STALLED_SECONDS = 60.0
 PUSH_SECONDS = 1.0
 PUSH_CERTIFICATES_SECONDS = 30.0
 PUSH_HISTORY_SECONDS = 3600.0
@@ -85,6 +87,7 @@ async def open_services(
         )
         await composed.services.own_authorities.load()
         await composed.services.push_certificates.load()
+        await composed.services.apps.add_built_in()
         flush = Job(name="flush", work=partial(_flush, composed.services), every_seconds=FLUSH_SECONDS)
         finish = Job(name="push", work=composed.sender.finish, every_seconds=PUSH_SECONDS)
         async with running([flush, *_jobs(composed)], at_the_end=[finish, flush]):
@@ -121,6 +124,13 @@ def _jobs(composed: Composed) -> Sequence[Job]:
     async def for_commands(at_most_seconds: float) -> None:
         await services.hints.wait(Hint.COMMANDS_QUEUED, at_most_seconds=at_most_seconds)
 
+    async def for_changes(at_most_seconds: float) -> None:
+        await services.hints.wait(Hint.RECONCILE, at_most_seconds=at_most_seconds)
+
+    async def results() -> None:
+        if await services.results.work_through():
+            services.hints.give(Hint.RECONCILE)
+
     return [
         Job(name="push", work=composed.sender.work, every_seconds=PUSH_SECONDS, wait=for_commands),
         Job(name="push certificates", work=services.push_certificates.load, every_seconds=PUSH_CERTIFICATES_SECONDS),
@@ -128,7 +138,9 @@ def _jobs(composed: Composed) -> Sequence[Job]:
         Job(name="halted topics", work=services.push_certificates.heal, every_seconds=PUSH_CERTIFICATES_SECONDS),
         Job(name="push history", work=services.push.forget_old_attempts, every_seconds=PUSH_HISTORY_SECONDS),
         Job(name="sweep", work=services.commands.expire_due, every_seconds=SWEEP_SECONDS),
-        Job(name="results", work=services.results.work_through, every_seconds=RESULTS_SECONDS, wait=for_results),
+        Job(name="results", work=results, every_seconds=RESULTS_SECONDS, wait=for_results),
+        Job(name="reconcile", work=composed.reconciler.work, every_seconds=RECONCILE_SECONDS, wait=for_changes),
+        Job(name="stalled targets", work=composed.reconciler.find_stalled, every_seconds=STALLED_SECONDS),
         Job(name="renewal", work=composed.renewal.sweep, every_seconds=60 / RENEWAL_SWEEPS_PER_MINUTE),
         Job(name="unused", work=composed.unused.revoke, every_seconds=UNUSED_SECONDS),
     ]

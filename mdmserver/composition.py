@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from mdmserver.access.service import AccessService
+from mdmserver.app_composition import AppGround, AppParts, compose_apps, compose_assignments
+from mdmserver.apps.delivery import RENDERER as APP
+from mdmserver.apps.reconcile import Reconciler
 from mdmserver.audit.service import AuditService
 from mdmserver.believed import BelievedAuthorities
 from mdmserver.checkin.answers import result_handlers
@@ -44,6 +47,8 @@ from mdmserver.push.ports import PushGateway, PushRequestSigner
 from mdmserver.push.sender import PushSender
 from mdmserver.push.service import PushService
 from mdmserver.storage.access import SQLAccessStore
+from mdmserver.storage.apps import SQLAppStore
+from mdmserver.storage.assignments import SQLAssignmentStore
 from mdmserver.storage.audit import SQLAuditStore
 from mdmserver.storage.commands import SQLCommandStore
 from mdmserver.storage.devices import SQLDeviceStore
@@ -64,6 +69,7 @@ class Composed:
     renewal: Renewal
     unused: UnusedCertificates
     sender: PushSender
+    reconciler: Reconciler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +96,8 @@ class _Stores:
         self.commands = SQLCommandStore(vault)
         self.issuance = SQLIssuanceStore(vault)
         self.push = SQLPushStore(vault)
+        self.assignments = SQLAssignmentStore()
+        self.apps = SQLAppStore(vault)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +117,8 @@ class _Parts:
     push_certificates: PushCertificates
     profile_settings: ProfileSettings
     profiles: EnrollmentProfiles
+    app_ground: AppGround
+    apps: AppParts
     invitations: InvitationService
 
 
@@ -117,12 +127,11 @@ def compose(ground: Ground) -> Composed:
     parts = _parts(ground)
     stores, storage, clock = parts.stores, ground.storage, ground.clock
     audit = stores.audit
+    devices = DeviceService(storage=storage, devices=stores.devices, audit=audit, presence=parts.presence, clock=clock)
     services = Services(
         access=AccessService(storage=storage, access=stores.access, audit=audit, clock=clock),
         audit=AuditService(storage=storage, audit=audit),
-        devices=DeviceService(
-            storage=storage, devices=stores.devices, audit=audit, presence=parts.presence, clock=clock
-        ),
+        devices=devices,
         commands=CommandService(
             storage=storage,
             commands=stores.commands,
@@ -166,12 +175,18 @@ def compose(ground: Ground) -> Composed:
             topics=lambda: parts.push_certificates.topics,
         ),
         push_certificates=parts.push_certificates,
+        assignments=compose_assignments(parts.app_ground, devices),
+        apps=parts.apps.service,
+        app_progress=parts.apps.progress,
+        fingerprint=ground.vault.fingerprint,
         leaving=Leaving(storage=storage, devices=stores.devices, commands=stores.commands, audit=audit, clock=clock),
         storage=storage,
         clock=clock,
     )
     unused = UnusedCertificates(storage=storage, issuance=stores.issuance, audit=audit, clock=clock)
-    return Composed(services=services, renewal=_renewal(parts), unused=unused, sender=parts.sender)
+    return Composed(
+        services=services, renewal=_renewal(parts), unused=unused, sender=parts.sender, reconciler=parts.apps.reconciler
+    )
 
 
 def _parts(ground: Ground) -> _Parts:
@@ -186,6 +201,14 @@ def _parts(ground: Ground) -> _Parts:
     recognition = Recognition(devices=stores.devices, issuance=stores.issuance, authorities=authorities)
     settings, hints, served = _profile_settings(config), Hints(), Served()
     sender, push_certificates = _push(ground, stores, hints, served)
+    profiles = EnrollmentProfiles(
+        settings=settings,
+        authorities=authorities,
+        signer=ground.profile_signer,
+        push_topic=lambda: push_certificates.topic,
+    )
+    app_ground = _app_ground(ground, stores, hints, profiles)
+    apps = compose_apps(app_ground)
     return _Parts(
         ground=ground,
         stores=stores,
@@ -202,15 +225,15 @@ def _parts(ground: Ground) -> _Parts:
             expired_identity=ExpiredIdentity(config.identity.expired_identity),
         ),
         results=ResultProcessor(
-            storage=storage, commands=stores.commands, clock=clock, handlers=result_handlers(stores.devices)
+            storage=storage,
+            commands=stores.commands,
+            clock=clock,
+            handlers=result_handlers(stores.devices) | apps.answers.handlers(),
         ),
         profile_settings=settings,
-        profiles=EnrollmentProfiles(
-            settings=settings,
-            authorities=authorities,
-            signer=ground.profile_signer,
-            push_topic=lambda: push_certificates.topic,
-        ),
+        profiles=profiles,
+        app_ground=app_ground,
+        apps=apps,
         invitations=InvitationService(
             storage=storage,
             issuance=stores.issuance,
@@ -218,6 +241,23 @@ def _parts(ground: Ground) -> _Parts:
             clock=clock,
             challenge_lifetime=timedelta(minutes=config.ca.challenge_minutes),
         ),
+    )
+
+
+def _app_ground(ground: Ground, stores: _Stores, hints: Hints, profiles: EnrollmentProfiles) -> AppGround:
+    return AppGround(
+        storage=ground.storage,
+        apps=stores.apps,
+        assignments=stores.assignments,
+        commands=stores.commands,
+        devices=stores.devices,
+        audit=stores.audit,
+        hints=hints,
+        clock=ground.clock,
+        fingerprint=ground.vault.fingerprint,
+        identifiers=profiles.identifiers,
+        organization=ground.config.enrollment.organization,
+        sign=profiles.sign,
     )
 
 
@@ -252,7 +292,12 @@ def _checkin(parts: _Parts) -> CheckinService:
     return CheckinService(
         storage=ground.storage,
         devices=stores.devices,
-        enrolling=Enrolling(devices=stores.devices, commands=stores.commands, recognition=parts.recognition),
+        enrolling=Enrolling(
+            devices=stores.devices,
+            commands=stores.commands,
+            assignments=stores.assignments,
+            recognition=parts.recognition,
+        ),
         presence=parts.presence,
         clock=ground.clock,
         gate=parts.gate,
@@ -276,7 +321,7 @@ def _exchange(parts: _Parts) -> Exchange:
         hints=parts.hints,
         clock=parts.ground.clock,
         gate=parts.gate,
-        renderers={RENEWAL: renewal},
+        renderers={RENEWAL: renewal, APP: parts.apps.deliveries.renderer},
         processed_request_types=parts.results.request_types,
         served=parts.served,
     )

@@ -9,6 +9,7 @@ class Hint(StrEnum):
 
     RESULTS = "results"
     COMMANDS_QUEUED = "commands_queued"
+    RECONCILE = "reconcile"
 
 
 class Hints:

@@ -8,7 +8,7 @@ from mdmserver.commands.model import StoredResult
 from mdmserver.commands.results import Change, ResultHandler
 from mdmserver.devices.model import DeviceFacts, EventKind
 from mdmserver.devices.store import DeviceStore
-from mdmserver.protocol import loads
+from mdmserver.protocol import Status, loads
 from mdmserver.transaction import Transaction
 
 _LONGEST_FACT = 4096
@@ -34,7 +34,10 @@ def result_handlers(devices: DeviceStore) -> dict[str, ResultHandler]:
             return None
         return partial(devices.update_facts, row=result.enrollment, facts=_facts_in(answers))
 
-    def configured(result: StoredResult) -> Change:
+    def configured(result: StoredResult) -> Change | None:
+        if result.status is not Status.ACKNOWLEDGED:
+            return None
+
         async def change(tx: Transaction) -> None:
             enrollment = await devices.enrollment(tx, result.enrollment)
             if enrollment is None or not enrollment.awaiting_configuration:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
+from mdmserver.assignments.store import AssignmentStore
 from mdmserver.checkin.gate import Turned
 from mdmserver.checkin.recognition import Recognition
 from mdmserver.commands.store import CommandStore
@@ -26,9 +27,17 @@ from mdmserver.transaction import Transaction
 class Enrolling:
     """The steps that begin and end the life of an enrollment. Identity was judged before, except for Authenticate."""
 
-    def __init__(self, *, devices: DeviceStore, commands: CommandStore, recognition: Recognition) -> None:
+    def __init__(
+        self,
+        *,
+        devices: DeviceStore,
+        commands: CommandStore,
+        assignments: AssignmentStore,
+        recognition: Recognition,
+    ) -> None:
         self._devices = devices
         self._commands = commands
+        self._assignments = assignments
         self._recognition = recognition
 
     async def authenticate(
@@ -95,6 +104,7 @@ class Enrolling:
         )
         if tally == 1 or is_new_life:
             await self._devices.add_event(tx, row, EventKind.ENROLLED, detail="", life=device.life, at=at)
+            await self._assignments.ask(tx, [device.row], at=at)
         return row
 
     async def check_out(self, tx: Transaction, device: Channel, channel: Channel, at: datetime) -> None:

@@ -196,7 +196,7 @@ class Exchange:
         await self._commands.finish(tx, item.row, state, at=at, reason=reason_of(item, report))
         if result is None or report.status is Status.NOT_NOW:
             return False
-        needs_processing = report.status is Status.ACKNOWLEDGED and item.request_type in self._processed_request_types
+        needs_processing = item.request_type in self._processed_request_types
         await self._commands.store_result(tx, item, result, needs_processing=needs_processing, at=at)
         return needs_processing
 

@@ -19,6 +19,7 @@ from mdmserver.secret import Secret
 from mdmserver.transaction import Transaction
 from profiles import (
     EnrollmentSettings,
+    Identifiers,
     ProfileError,
     SCEPSettings,
     enrollment_profile,
@@ -82,8 +83,16 @@ class EnrollmentProfiles:
 
     def build(self, challenge: Secret[str]) -> bytes:
         """The signed profile (DER) with this challenge in it. Takes about two milliseconds of one core."""
+        return self.sign(render(enrollment_profile(self._profile_settings(challenge))))
+
+    @property
+    def identifiers(self) -> Identifiers:
+        """The names of this deployment's profiles."""
+        return self._identifiers
+
+    def sign(self, rendered: bytes) -> bytes:
+        """A profile signed as this server signs: with its TLS identity where there is one, otherwise by its CA."""
         own = self._authorities.issuing.authority
-        rendered = render(enrollment_profile(self._profile_settings(challenge)))
         signer = self._signer() or ProfileSigner(certificate=own.certificate_der, key=own.private_key)
         return sign_profile(rendered, signer.certificate, signer.key, signer.chain)
 

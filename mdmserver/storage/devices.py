@@ -12,6 +12,7 @@ from mdmserver.storage.times import loaded, stored
 from mdmserver.storage.vault import Place, Vault
 from mdmserver.transaction import Transaction
 
+_OF_ENROLLMENT = ("push_target", "push_attempt", "target_state", "reconcile", "device_label")
 _FACTS = tuple(DeviceFacts.__slots__)
 _SET_FACTS = ", ".join(f"{name} = coalesce(?, {name})" for name in _FACTS)
 
@@ -45,6 +46,16 @@ class SQLDeviceStore(IdentityRows, DeviceLists):
             device,
         )
         await tx.execute("DELETE FROM pending_reenrollment WHERE enrollment_id = ?", device)
+        # What the device had belongs to the life that ended: all of it is intended again, and what was to be taken
+        # away is gone.
+        await tx.execute("DELETE FROM target_state WHERE enrollment_id = ? AND is_wanted = 0", device)
+        await tx.execute(
+            "UPDATE target_state SET state = 'intended', state_at = ?, reason = NULL, sent_revision = NULL, "
+            "verified_at = NULL, step = NULL, command_id = NULL, attempts = 0, next_at = NULL, observed = NULL, "
+            "identifier = NULL WHERE enrollment_id = ?",
+            stored(at),
+            device,
+        )
         await self._end(tx, "parent_id = ? AND ended_at IS NULL", device, at=at)
 
     async def begin_user_life(self, tx: Transaction, user: EnrollmentRow, *, life: int) -> None:
@@ -157,7 +168,7 @@ class SQLDeviceStore(IdentityRows, DeviceLists):
         await tx.execute(
             f"DELETE FROM result WHERE item_id IN (SELECT id FROM queue_item WHERE enrollment_id IN {whose})", *both
         )
-        for table in ("queue_item", "enrollment_event", "pending_reenrollment", "push_target", "push_attempt"):
+        for table in ("queue_item", "enrollment_event", "pending_reenrollment", *_OF_ENROLLMENT):
             await tx.execute(f"DELETE FROM {table} WHERE enrollment_id IN {whose}", *both)
         nothing = ", ".join(f"{name} = NULL" for name in (*_FACTS, "user_name", "user_short_name", "user_long_name"))
         await tx.execute(

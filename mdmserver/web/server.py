@@ -106,6 +106,7 @@ class _Shared:
             checkin=self._services.checkin,
             exchange=self._services.exchange,
             metrics=self._services.metrics,
+            fingerprint=self._services.fingerprint,
         )
 
 

@@ -1,10 +1,13 @@
 """What the handlers of every listener work with; `bootstrap` makes it, nothing here decides anything."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from certs import CertificateCache
 from mdmserver.access.service import AccessService
+from mdmserver.apps.progress import AppProgress
+from mdmserver.apps.service import AppService
+from mdmserver.assignments.service import AssignmentService
 from mdmserver.audit.service import AuditService
 from mdmserver.checkin.exchange import Exchange
 from mdmserver.checkin.service import CheckinService
@@ -55,6 +58,11 @@ class Services:
     leaving: Leaving
     push: PushService
     push_certificates: PushCertificates
+    assignments: AssignmentService
+    apps: AppService
+    app_progress: AppProgress
+    fingerprint: Callable[[bytes], str]
+    """Names a secret value without telling it."""
     storage: Storage
     clock: Clock = field(default=utc_now)
     metrics: Metrics = field(default_factory=Metrics)

@@ -6,12 +6,13 @@ are read. What a device reports and we cannot read is kept and answered: limits 
 
 import asyncio
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from mdmserver.apps.model import READ_BACK_KEY, answer_with_fingerprints
 from mdmserver.commands.model import ReportedResult
 from mdmserver.config import KIB, Device, Limits
 from mdmserver.errors import Invalid, TooLarge
@@ -21,6 +22,7 @@ from mdmserver.protocol import (
     DeclarativeManagement,
     ProtocolError,
     Status,
+    dumps,
     is_checkin,
     loads,
     parse_checkin_plist,
@@ -73,9 +75,10 @@ class Endpoints:
 class MessageReader:
     """Reads messages; `pool` runs what would hold up the loop."""
 
-    def __init__(self, limits: Limits, pool: Executor) -> None:
+    def __init__(self, limits: Limits, pool: Executor, fingerprint: Callable[[bytes], str]) -> None:
         self._limits = limits
         self._pool = pool
+        self._fingerprint = fingerprint
 
     def cap(self, kind: Kind | None) -> int:
         """How many bytes a body may have before anything else is known of it."""
@@ -97,6 +100,8 @@ class MessageReader:
         if _agreed(kind, plist) is Kind.CHECKIN:
             return self._checkin(plist, len(body))
         report = parse_report_plist(plist)
+        if READ_BACK_KEY in plist:
+            body = dumps(answer_with_fingerprints(plist, self._fingerprint))
         result = None if report.status in _WITHOUT_RESULT else ReportedResult(status=report.status, body=body)
         return Reported(report=report, result=result)
 
@@ -118,10 +123,20 @@ class MessageReader:
         report = report_from_root(strings)
         if report.status in _WITHOUT_RESULT:
             return Reported(report=report, result=None)
+        is_readable = unreadable is None
+        if READ_BACK_KEY.encode() in body:
+            body, is_readable = self._without_secrets(body)
         result = ReportedResult(
-            status=report.status, body=zlib.compress(body, 1), is_readable=unreadable is None, is_compressed=True
+            status=report.status, body=zlib.compress(body, 1), is_readable=is_readable, is_compressed=True
         )
         return Reported(report=report, result=result)
+
+    def _without_secrets(self, body: bytes) -> tuple[bytes, bool]:
+        """A large read-back of configurations; one that cannot be read may hold a secret, and is not kept."""
+        try:
+            return dumps(answer_with_fingerprints(loads(body), self._fingerprint)), True
+        except ProtocolError:
+            return b"", False
 
     def _checkin(self, plist: Mapping[str, Any], size: int) -> CheckinMessage:
         if not is_checkin(plist):

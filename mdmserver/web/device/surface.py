@@ -5,6 +5,7 @@ The order of work is S9's: limits of the head, size, identity over the raw bytes
 
 import asyncio
 import logging
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
@@ -74,6 +75,7 @@ class DeviceSurface:
         checkin: CheckinAnswers,
         exchange: ReportTaker,
         metrics: Metrics,
+        fingerprint: Callable[[bytes], str],
     ) -> None:
         self._endpoints = Endpoints(device)
         self.paths = self._endpoints.paths
@@ -81,7 +83,7 @@ class DeviceSurface:
         self._prover = prover
         self._bodies = bodies
         self._pool = pool
-        self._messages = MessageReader(limits, pool)
+        self._messages = MessageReader(limits, pool, fingerprint)
         self._oversized = OversizedResults(limits, bodies=bodies, prover=prover, taker=exchange)
         self._checkin = checkin
         self._exchange = exchange
