@@ -74,6 +74,8 @@ def apns_simulator(state: Path, as_json: bool, **options: Any) -> None:
         files = write_apns_files(state / FOLDER, topic=options["topic"], now=utc_now(), new_uuid=lambda: str(uuid4()))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_stand_in(files, behaviour, options, out))
+    except BrokenPipeError:
+        raise  # nobody reads what it says any more: click ends it quietly
     except (OSError, CertificateError) as error:
         raise Failure(f"cannot stand in for APNs: {error}", exit_code=Exit.USAGE) from error
 
