@@ -159,10 +159,7 @@ class APNsConnection(APNsTLSClientProtocol):
         for timer in (self._idle_timer, self._ping_timer):
             if timer is not None:
                 timer.cancel()
-        about_tls = reason_of(exc)
-        self.reason = self.reason or (
-            about_tls if about_tls.startswith("certificate refused") else f"connection lost ({about_tls})"
-        )
+        self.reason = self.reason or self._reason_of_loss(exc)
         if not self.closed.done():
             self.closed.set_result(None)
         self._fail_all(self.reason)
@@ -170,6 +167,15 @@ class APNsConnection(APNsTLSClientProtocol):
             self.ready.set_exception(NoAnswer(self.reason))
             self.ready.exception()  # seen: whoever waited may have been cancelled
         self._on_lost(self)
+
+    def _reason_of_loss(self, error: Exception | None) -> str:
+        reason = reason_of(error)
+        if reason.startswith("certificate refused"):
+            return reason
+        if self._client.is_ready:
+            return f"connection lost ({reason})"
+        # TLS 1.3: a server that refuses our certificate says so after our handshake, if at all.
+        return f"connection lost before HTTP/2 began ({reason}; perhaps the certificate is refused)"
 
     def _on_event(self, event: Event) -> None:
         match event:
