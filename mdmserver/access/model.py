@@ -23,6 +23,8 @@ class Scope(StrEnum):
     DEVICES_WRITE = "devices:write"
     COMMANDS_READ = "commands:read"
     COMMANDS_SEND = "commands:send"
+    COMMANDS_DESTROY = "commands:destroy"
+    """Erase, lock, clear a passcode, end management (S28); beside commands:send, and never part of it."""
     PUSH_SEND = "push:send"
     PUSH_CERTIFICATES_READ = "push_certificates:read"
     PUSH_CERTIFICATES_MANAGE = "push_certificates:manage"
@@ -32,11 +34,16 @@ class Scope(StrEnum):
     INVITATIONS_WRITE = "invitations:write"
     CA_READ = "ca:read"
     CA_MANAGE = "ca:manage"
+    APPS_READ = "apps:read"
+    APPS_WRITE = "apps:write"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A key as it is listed: everything but its secret."""
+    """A key as it is listed: everything but its secret.
+
+    With `may_everything` its scopes are all there are, those of later versions too.
+    """
 
     id: str
     name: str
@@ -46,6 +53,7 @@ class ApiKey:
     expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
+    may_everything: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

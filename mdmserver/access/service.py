@@ -61,23 +61,26 @@ class AccessService:
         return stored.key
 
     async def create_key(
-        self, *, name: str, scopes: Iterable[Scope], expires_at: datetime | None, actor: Actor
+        self, *, name: str, scopes: Iterable[Scope] | None, expires_at: datetime | None, actor: Actor
     ) -> tuple[ApiKey, Secret[str]]:
-        """A new key and, this once, its text. Raises Invalid for an empty name, no scope or an expiry in the past."""
+        """A new key and, this once, its text; None for the scopes lets it do everything, also what comes later.
+
+        Raises Invalid for an empty name, no scope or an expiry in the past.
+        """
         now = self._clock()
-        granted = frozenset(scopes)
+        granted = frozenset(Scope if scopes is None else scopes)
         _check_new_key(name, granted, expires_at, now)
         key_id, secret = self._random_token(KEY_ID_LENGTH // 2), self._random_token(SECRET_BYTES)
         key = ApiKey(
             id=key_id, name=name, scopes=granted, created_at=now, created_by=actor.name,
-            expires_at=expires_at, last_used_at=None, revoked_at=None,
+            expires_at=expires_at, last_used_at=None, revoked_at=None, may_everything=scopes is None,
         )  # fmt: skip
 
         async def body(tx: Transaction) -> None:
             await self._access.insert_key(tx, StoredKey(key=key, secret_hash=hash_secret(secret)))
             await self._audit.append(
                 tx, at=now, actor=actor, action="key.create", subject=key_id,
-                detail={"name": name, "scopes": " ".join(sorted(granted))},
+                detail={"name": name, "scopes": "*" if scopes is None else " ".join(sorted(granted))},
             )  # fmt: skip
 
         await self._storage.run(body)

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 import click
 
-from mdmserver.access.model import Scope
 from mdmserver.access.service import AccessService
 from mdmserver.bootstrap import open_services
 from mdmserver.cli.actor import cli_actor
@@ -104,7 +103,7 @@ async def _first_key(access: AccessService, path: Path, name: str) -> str:
             os.unlink(path)
         else:
             return kept
-    _, secret = await access.create_key(name=name, scopes=Scope, expires_at=None, actor=cli_actor())
+    _, secret = await access.create_key(name=name, scopes=None, expires_at=None, actor=cli_actor())
     write_private(path, f"{secret.reveal()}\n".encode())
     return secret.reveal()
 

@@ -7,6 +7,7 @@ from mdmserver.access.model import ApiKey, Scope, StoredKey
 from mdmserver.storage.times import loaded, stored
 from mdmserver.transaction import Row, Transaction
 
+_EVERYTHING = "*"
 _COLUMNS = "id, name, scopes, created_at, created_by, expires_at, last_used_at, revoked_at"
 
 
@@ -19,7 +20,8 @@ class SQLAccessStore:
         await tx.execute(
             "INSERT INTO api_key (id, name, secret_hash, scopes, created_at, created_by, expires_at) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            key.id, key.name, stored_key.secret_hash, " ".join(sorted(key.scopes)),
+            key.id, key.name, stored_key.secret_hash,
+            _EVERYTHING if key.may_everything else " ".join(sorted(key.scopes)),
             stored(key.created_at), key.created_by, stored(key.expires_at),
         )  # fmt: skip
 
@@ -50,14 +52,16 @@ class SQLAccessStore:
 
 def _key_of(row: Row) -> ApiKey:
     known = {scope.value for scope in Scope}
+    may_everything = row[2] == _EVERYTHING
     return ApiKey(
         id=row[0],
         name=row[1],
         # A scope that this version does not know grants nothing.
-        scopes=frozenset(Scope(scope) for scope in row[2].split() if scope in known),
+        scopes=frozenset(Scope if may_everything else (Scope(scope) for scope in row[2].split() if scope in known)),
         created_at=loaded(row[3]),
         created_by=row[4],
         expires_at=loaded(row[5]),
         last_used_at=loaded(row[6]),
         revoked_at=loaded(row[7]),
+        may_everything=may_everything,
     )

@@ -133,3 +133,19 @@ async def test_only_a_hash_of_the_secret_is_stored(services: Services) -> None:
 
     assert row is not None
     assert not any(text.rpartition("_")[2] in str(value) for value in row)
+
+
+async def test_a_key_for_everything_has_every_scope_and_the_trail_says_so(services: Services) -> None:
+    key, text = await services.access.create_key(name="first", scopes=None, expires_at=None, actor=ADMIN)
+
+    opened = await services.access.authenticate(text.reveal())
+
+    assert (opened.scopes, opened.may_everything) == (frozenset(Scope), True)
+    record = (await services.audit.records(cursor=None, limit=100)).items[-1]
+    assert (record.subject, record.detail["scopes"]) == (key.id, "*")
+
+
+async def test_a_key_with_each_scope_by_name_is_none_for_everything(services: Services) -> None:
+    key, _ = await services.access.create_key(name="tool", scopes=tuple(Scope), expires_at=None, actor=ADMIN)
+
+    assert not key.may_everything

@@ -7,8 +7,10 @@ import pytest
 
 from mdmserver.access.model import ApiKey, Scope, StoredKey
 from mdmserver.access.store import AccessStore
+from mdmserver.storage.access import SQLAccessStore
+from mdmserver.storage.migration import migrate, migrations, statements
 from mdmserver.transaction import Storage, Transaction
-from tests.fleet import START
+from tests.fleet import START, FakeClock
 
 
 def _key(id: str, *, age_seconds: int = 0) -> StoredKey:
@@ -87,3 +89,37 @@ async def test_a_scope_of_a_newer_version_grants_nothing(
 
     [key] = await storage.read(access.keys)
     assert key.scopes == {Scope.AUDIT_READ}
+
+
+async def test_the_first_key_of_an_older_database_gets_the_scopes_that_came_since(
+    empty_storage: Storage, engine: str, clock: FakeClock
+) -> None:
+    before = [migration for migration in migrations(engine) if migration.name < "0004"]
+    old = "audit:read devices:read devices:write keys:manage"
+
+    async def as_it_was(tx: Transaction) -> None:
+        for migration in before:
+            for statement in statements(migration.sql):
+                await tx.execute(statement)
+        await tx.execute("CREATE TABLE schema_migration (number INTEGER, name TEXT, hash TEXT, applied_at INTEGER)")
+        for migration in before:
+            await tx.execute(
+                "INSERT INTO schema_migration VALUES (?, ?, ?, 0)", migration.number, migration.name, migration.hash
+            )
+        for at, name in enumerate(("first", "second")):
+            await tx.execute(
+                "INSERT INTO api_key (id, name, secret_hash, scopes, created_at, created_by) "
+                "VALUES (?, ?, x'00', ?, ?, 'x')",
+                name,
+                name,
+                old,
+                at,
+            )
+
+    await empty_storage.run(as_it_was)
+
+    await migrate(empty_storage, engine, clock=clock)
+
+    first, second = await empty_storage.read(SQLAccessStore().keys)
+    assert first.scopes == frozenset(Scope)
+    assert second.scopes == {Scope(scope) for scope in old.split()}

@@ -105,3 +105,8 @@ CREATE TABLE reconcile_scope (
     after_enrollment INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 INSERT INTO reconcile (enrollment_id, due_at) SELECT id, 0 FROM enrollment WHERE enabled = 1 AND parent_id IS NULL;
+
+-- The key that `mdmserver init` made may do everything, also what comes with later versions. It is the first one that a
+-- person on the server made, and had every scope of its time.
+UPDATE api_key SET scopes = '*' WHERE scopes LIKE '%keys:manage%' AND scopes LIKE '%audit:read%'
+    AND id = (SELECT id FROM api_key ORDER BY created_at, id LIMIT 1);
