@@ -106,16 +106,16 @@ async def _gateway(stand_in: StandIn, number: int) -> dict[str, Any]:
 async def _wake_up(folder: Path, stand_in: StandIn, number: int) -> dict[str, Any]:
     await _populate(folder, stand_in.facts["topic"], number)
     async with _server(folder, stand_in) as services:
-        measure, highest = Measure.begin(), resident_mib()
+        measure = Measure.begin()
         await _send(services)
-        highest = max(highest, await _until_done(services, number))
+        memory = await _until_done(services, number)
         figures = measure.figures(number)
         stopped = (await services.push.counts()).stopped
     ended = stand_in.stop()
     lost = number - ended["tokens"] - stopped
     if lost:
         raise Lost(f"{lost} of {number} devices were neither pushed nor found dead")
-    return {**figures, "mib_highest": round(highest, 1), "dead": stopped, "stand_in": ended}
+    return {**figures, "mib_by_tenths": memory, "dead": stopped, "stand_in": ended}
 
 
 async def _outage(folder: Path, stand_in: StandIn, number: int) -> dict[str, Any]:
@@ -151,18 +151,19 @@ async def _send(services: Services) -> None:
     await services.commands.enqueue_for_everyone(request, types=frozenset({EnrollmentType.DEVICE}), actor=ACTOR)
 
 
-async def _until_done(services: Services, number: int) -> float:
-    """Wait until every device was pushed; the most memory seen meanwhile, in MiB. Raises TimeoutError."""
-    highest = 0.0
+async def _until_done(services: Services, number: int) -> list[float]:
+    """Wait until every device was pushed; the memory in MiB after each tenth of them. Raises TimeoutError."""
+    memory: list[float] = []
     async with asyncio.timeout(_PATIENCE):
-        while not await _is_done(services, number):
-            highest = max(highest, resident_mib())
+        while (done := await _done(services)) < number:
+            if done * 10 >= number * (len(memory) + 1):
+                memory.append(round(resident_mib(), 1))
             await asyncio.sleep(_LOOK_SECONDS)
-    return highest
+    return memory
 
 
-async def _is_done(services: Services, number: int) -> bool:
-    """Whether every device was pushed with success or is known to be dead."""
+async def _done(services: Services) -> int:
+    """How many devices were pushed with success or are known to be dead."""
 
     async def body(tx: Transaction) -> int:
         row = await tx.fetch_one(
@@ -171,7 +172,7 @@ async def _is_done(services: Services, number: int) -> bool:
         assert row is not None
         return int(row[0])
 
-    return await services.storage.read(body) >= number
+    return await services.storage.read(body)
 
 
 async def _populate(folder: Path, topic: str, number: int) -> None:
