@@ -61,6 +61,14 @@ class AssignmentService:
         checked_limit(limit)
         return page_of(await self._storage.read(body), limit)
 
+    async def reach(self, scope: Scope) -> int:
+        """How many enrolled devices a scope takes in now."""
+        return await self._storage.read(partial(self._assignments.reach, scope=scope))
+
+    async def unsettled(self) -> int:
+        """At most how many devices are still to be looked at because of what changed; zero: every target is there."""
+        return await self._storage.read(partial(self._assignments.unsettled, at=self._clock()))
+
     async def label(
         self, kind: ScopeKind, references: Iterable[str], *, add: Iterable[str], remove: Iterable[str], actor: Actor
     ) -> int:

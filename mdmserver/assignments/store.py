@@ -83,6 +83,14 @@ class AssignmentStore(Protocol):
         """It is the turn of every device in a scope: kept, and told to them by `spread` in pieces."""
         ...
 
+    async def reach(self, tx: Transaction, scope: Scope) -> int:
+        """How many enrolled devices a scope takes in."""
+        ...
+
+    async def unsettled(self, tx: Transaction, *, at: datetime) -> int:
+        """At most how many devices are still to be looked at because of what changed until now."""
+        ...
+
     async def spread(self, tx: Transaction, *, at: datetime, limit: int) -> bool:
         """Tell up to `limit` devices of a scope that was asked for that it is their turn; whether there are more."""
         ...

@@ -120,6 +120,22 @@ class SQLAssignmentStore:
             "INSERT INTO reconcile_scope (scope_kind, scope_value) VALUES (?, ?)", scope.kind.value, scope.value
         )
 
+    async def reach(self, tx: Transaction, scope: Scope) -> int:
+        """How many enrolled devices a scope takes in."""
+        return await _reached(tx, scope.kind, scope.value, above=0)
+
+    async def unsettled(self, tx: Transaction, *, at: datetime) -> int:
+        """At most how many devices are still to be looked at because of what changed until now."""
+        due = await tx.fetch_one(
+            "SELECT count(*) FROM reconcile r JOIN enrollment e ON e.id = r.enrollment_id "
+            "WHERE r.due_at <= ? AND e.enabled = 1",
+            stored(at),
+        )
+        assert due is not None
+        scopes = await tx.fetch_all("SELECT scope_kind, scope_value, after_enrollment FROM reconcile_scope")
+        untold = [await _reached(tx, ScopeKind(kind), value, above=after) for kind, value, after in scopes]
+        return int(due[0]) + sum(untold)
+
     async def spread(self, tx: Transaction, *, at: datetime, limit: int) -> bool:
         """Tell up to `limit` devices of a scope that was asked for that it is their turn; whether there are more."""
         row = await tx.fetch_one(
@@ -312,6 +328,17 @@ class SQLAssignmentStore:
             limit,
         )
         return [_target_of(row) for row in rows]
+
+
+async def _reached(tx: Transaction, kind: ScopeKind, value: str, *, above: int) -> int:
+    row = await tx.fetch_one(
+        "SELECT count(*) FROM enrollment e WHERE e.id > ? AND e.enabled = 1 AND e.parent_id IS NULL "
+        f"AND {_SCOPES[kind]}",
+        above,
+        value,
+    )
+    assert row is not None
+    return int(row[0])
 
 
 def _target_of(row: Row) -> Target:
