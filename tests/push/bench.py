@@ -46,7 +46,7 @@ class Bench:
         self.storage = storage
         self.vault = vault
         self.clock = clock
-        self.gateway = FakeGateway()
+        self.gateway: FakeGateway = FakeGateway()
         self.devices = SQLDeviceStore(vault)
         self.commands = SQLCommandStore(vault)
         self.push: PushStore = SQLPushStore(vault)
@@ -187,9 +187,9 @@ class Bench:
         next_at = (await self.standing(number)).next_at
         return None if next_at is None else next_at - self.clock()
 
-    async def attempts(self, number: int) -> list[Attempt]:
+    async def attempts(self, number: int, *, limit: int = 100) -> list[Attempt]:
         """Its timeline, newest first."""
-        return await self.storage.read(partial(self.push.attempts, enrollment=self.rows[number], limit=100))
+        return await self.storage.read(partial(self.push.attempts, enrollment=self.rows[number], limit=limit))
 
     async def counts(self) -> PushCounts:
         """Over all."""

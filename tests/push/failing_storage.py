@@ -27,7 +27,7 @@ class FailingStorage(Storage):
         """Run a body, if its step is not to fail."""
         if _name_of(body) in self.fails:
             self.refused += 1
-            raise self.error
+            raise type(self.error)(*self.error.args)
         return await self._storage.run(body)
 
     async def read(self, body: Body[T]) -> T:
