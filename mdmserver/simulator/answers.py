@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from certs import load_device_certificate
 from mdmserver.simulator.facts import Platform
 from mdmserver.simulator.installed import application_list
-from mdmserver.simulator.installing import (
+from mdmserver.simulator.installing import install_profile, install_provisioning_profile, remove_profile
+from mdmserver.simulator.managing_apps import (
     install_application,
-    install_profile,
-    install_provisioning_profile,
+    install_enterprise_application,
+    managed_application_attributes,
     managed_application_configuration,
+    managed_application_feedback,
     managed_application_list,
     remove_application,
-    remove_profile,
     settings,
 )
 from mdmserver.simulator.queries import device_information, security_info, user_list
@@ -28,19 +29,26 @@ class _Kind:
     carry_out: Callable[[Task], Answer]
     platforms: frozenset[Platform] = frozenset(Platform)
     on_user_channel: bool = False
+    on_device_channel_of: frozenset[Platform] = frozenset(Platform)
     needs: Mapping[str, type] = field(default_factory=dict)
 
 
 def answer(task: Task) -> Answer:
     """Carry the command out."""
     kind = _KINDS.get(task.request_type)
-    is_known = kind is not None and task.facts.platform in kind.platforms
-    if kind is None or not is_known or (task.is_user_channel and not kind.on_user_channel):
+    if kind is None or not _takes(kind, task):
         return _unknown(task)
     for key, expected in kind.needs.items():
         if not isinstance(task.command.get(key), expected):
             return _incomplete(task, key)
     return kind.carry_out(task)
+
+
+def _takes(kind: _Kind, task: Task) -> bool:
+    platform = task.facts.platform
+    if task.is_user_channel:
+        return platform in kind.platforms and kind.on_user_channel
+    return platform in kind.platforms & kind.on_device_channel_of
 
 
 def _unknown(task: Task) -> Answer:
@@ -113,6 +121,7 @@ def _locked(task: Task) -> Answer:
 _PHONES = frozenset({Platform.IPHONE, Platform.IPAD})
 _MACS = frozenset({Platform.MAC})
 _NO_TVS = _PHONES | _MACS
+_NOT_MACS = frozenset(Platform) - _MACS
 
 _KINDS: dict[str, _Kind] = {
     "AccountConfiguration": _Kind(carry_out=_done, platforms=_MACS),
@@ -125,11 +134,20 @@ _KINDS: dict[str, _Kind] = {
     "DeviceLock": _Kind(carry_out=_locked, platforms=_NO_TVS),
     "EraseDevice": _Kind(carry_out=_done),
     "InstallApplication": _Kind(carry_out=install_application, on_user_channel=True),
-    "InstallEnterpriseApplication": _Kind(carry_out=_done, platforms=_MACS),
+    "InstallEnterpriseApplication": _Kind(carry_out=install_enterprise_application, platforms=_MACS),
     "InstallProfile": _Kind(carry_out=install_profile, on_user_channel=True, needs={"Payload": bytes}),
     "InstallProvisioningProfile": _Kind(carry_out=install_provisioning_profile, needs={"ProvisioningProfile": bytes}),
     "InstalledApplicationList": _Kind(carry_out=_installed_application_list, on_user_channel=True),
+    "ManagedApplicationAttributes": _Kind(
+        carry_out=managed_application_attributes, platforms=_NOT_MACS, needs={"Identifiers": list}
+    ),
     "ManagedApplicationConfiguration": _Kind(carry_out=managed_application_configuration, needs={"Identifiers": list}),
+    "ManagedApplicationFeedback": _Kind(
+        carry_out=managed_application_feedback,
+        on_user_channel=True,
+        on_device_channel_of=_NOT_MACS,
+        needs={"Identifiers": list},
+    ),
     "ManagedApplicationList": _Kind(carry_out=managed_application_list, on_user_channel=True),
     "OSUpdateStatus": _Kind(carry_out=_update_status),
     "ProfileList": _Kind(carry_out=_profile_list, on_user_channel=True),
@@ -137,7 +155,7 @@ _KINDS: dict[str, _Kind] = {
     "RemoveApplication": _Kind(carry_out=remove_application, needs={"Identifier": str}),
     "RemoveProfile": _Kind(carry_out=remove_profile, on_user_channel=True, needs={"Identifier": str}),
     "RestartDevice": _Kind(carry_out=_done),
-    "Restrictions": _Kind(carry_out=_restrictions, platforms=frozenset(Platform) - _MACS),
+    "Restrictions": _Kind(carry_out=_restrictions, platforms=_NOT_MACS),
     "ScheduleOSUpdateScan": _Kind(carry_out=_done, platforms=_MACS),
     "SecurityInfo": _Kind(carry_out=_security_info, on_user_channel=True),
     "Settings": _Kind(carry_out=settings, on_user_channel=True, needs={"Settings": list}),

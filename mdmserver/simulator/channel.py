@@ -9,6 +9,7 @@ from typing import Any
 from mdmserver.protocol import (
     CommandUUID,
     EnrollmentID,
+    EnrollmentType,
     ProtocolError,
     Status,
     encode_report,
@@ -16,12 +17,15 @@ from mdmserver.protocol import (
     parse_command_payload,
 )
 from mdmserver.simulator.answers import answer
+from mdmserver.simulator.apps import Apps, Manners
 from mdmserver.simulator.condition import Condition
 from mdmserver.simulator.errors import CommandUnreadable
 from mdmserver.simulator.facts import DeviceFacts, Platform, draw_uuid
 from mdmserver.simulator.installed import Installed
 from mdmserver.simulator.management import Management
 from mdmserver.simulator.task import FORMAT_ERROR, Answer, Task
+
+_USER_ENROLLMENTS = frozenset({EnrollmentType.USER_ENROLLMENT_DEVICE, EnrollmentType.USER_ENROLLMENT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +57,14 @@ class Channel:
         facts: DeviceFacts,
         certificate_der: bytes,
         has_many_applications: bool,
+        manners: Manners,
         random: Random,
     ) -> None:
         self.enrollment_id = enrollment_id
         self.push_token = random.randbytes(32)
         self.push_magic = draw_uuid(random)
         self.idle = encode_report(enrollment_id=enrollment_id, status=Status.IDLE)
-        self.installed = Installed()
+        self.installed = Installed(apps=Apps(manners=manners))
         self.unsent: Result | None = None
         self.executed: dict[CommandUUID, Status] = {}
         self.executions: Counter[CommandUUID] = Counter()
@@ -106,6 +111,7 @@ class Channel:
                 installed=self.installed,
                 management=self.management,
                 is_user_channel=is_user_channel,
+                is_user_enrollment=self.enrollment_id.type in _USER_ENROLLMENTS,
                 has_many_applications=self._has_many_applications,
                 random=self._random,
             )

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
-from mdmserver.protocol import CheckinMessage, CommandUUID, EnrollmentID, EnrollmentType, Status, encode_checkin
+from mdmserver.protocol import CheckinMessage, CommandUUID, EnrollmentID, Status, encode_checkin
 from mdmserver.simulator.applicant import Applicant
+from mdmserver.simulator.apps import Manners
 from mdmserver.simulator.channel import Channel, Renewal, Result
 from mdmserver.simulator.condition import Condition
 from mdmserver.simulator.conversation import Conversation, Endpoint, Loss, Reply
@@ -47,11 +48,17 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Habits:
-    """How a device behaves throughout: shares are from 0 to 1, `answer_seconds` is what one command takes it."""
+    """How a device behaves throughout: shares are from 0 to 1, `answer_seconds` is what one command takes it.
+
+    To a share `app_rejections` of the apps offered the person says no; so many looks as `app_looks` find an app still
+    being installed.
+    """
 
     lost_replies: float = 0
     renewal_mishaps: float = 0
     answer_seconds: float = 0
+    app_rejections: float = 0
+    app_looks: int = 0
     has_many_applications: bool = False
 
 
@@ -89,10 +96,10 @@ class SimulatedDevice:
         self._habits = habits
         self._unlock_token: bytes | None = None
         self._delivered = 0
-        self.channel = self._new_channel(EnrollmentID(EnrollmentType.DEVICE, facts.udid))
+        self.channel = self._new_channel(facts.device_id)
         self.user_channel: Channel | None = None
-        if facts.user is not None:
-            self.user_channel = self._new_channel(EnrollmentID(EnrollmentType.USER, facts.udid, facts.user.user_id))
+        if facts.user_id is not None:
+            self.user_channel = self._new_channel(facts.user_id)
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -117,8 +124,9 @@ class SimulatedDevice:
     async def enroll(self, transport: Transport) -> None:
         """Accept the invitation if there is one, then Authenticate and TokenUpdate, on a Mac the user's too.
 
-        Raises EnrollmentRefused, ServerRefused, ServerUnreachable.
+        What an earlier enrollment brought is gone then. Raises EnrollmentRefused, ServerRefused, ServerUnreachable.
         """
+        self._forget_management()
         if self._applicant is not None and self.invitation is not None:
             loses_reply = self._draw_loss() is not None
             joined = await self._applicant.accept(
@@ -234,11 +242,19 @@ class SimulatedDevice:
         """What follows from a command that was carried out: erased, or without its enrollment profile, it is gone."""
         if request_type == "EraseDevice":
             self.is_enrolled = False
+            for channel in self.channels:
+                channel.installed.erase()
         elif request_type == "RemoveProfile" and self.management is not None:
             enrollment = self.management.enrollment
             self.is_enrolled = enrollment.profile_identifier in self.channel.installed.profiles
             if not self.is_enrolled and enrollment.mdm.check_out_when_removed:
                 await self._send(conversation, check_out(self.channel, self.topic))
+
+    def _forget_management(self) -> None:
+        for channel in self.channels:
+            channel.installed.end_management()
+        if self.management is not None:
+            self.channel.installed.install_profile(self.management.profile)
 
     @asynccontextmanager
     async def _conversation(self, transport: Transport) -> AsyncIterator[Conversation]:
@@ -274,5 +290,6 @@ class SimulatedDevice:
             facts=self.facts,
             certificate_der=b"" if self.identity is None else self.identity.certificate_der,
             has_many_applications=self._habits.has_many_applications,
+            manners=Manners(rejections=self._habits.app_rejections, looks=self._habits.app_looks),
             random=self._random,
         )

@@ -10,6 +10,7 @@ _WITH_UNLOCK_TOKEN = frozenset({Platform.IPHONE, Platform.IPAD})
 def authenticate(channel: Channel, facts: DeviceFacts, topic: str) -> Authenticate:
     """The first message; only Macs give their names in it."""
     is_mac = facts.platform is Platform.MAC
+    tells_numbers = facts.anonymous_id is None
     return Authenticate(
         enrollment_id=channel.enrollment_id,
         topic=topic,
@@ -19,8 +20,8 @@ def authenticate(channel: Channel, facts: DeviceFacts, topic: str) -> Authentica
         os_version=facts.os_version,
         build_version=facts.build_version,
         product_name=facts.product_name,
-        serial_number=facts.serial_number,
-        imei=facts.imei,
+        serial_number=facts.serial_number if tells_numbers else None,
+        imei=facts.imei if tells_numbers else None,
     )
 
 
@@ -31,7 +32,7 @@ def token_update(channel: Channel, facts: DeviceFacts, topic: str, *, unlock_tok
         topic=topic,
         push_magic=channel.push_magic,
         token=channel.push_token,
-        unlock_token=unlock_token if facts.platform in _WITH_UNLOCK_TOKEN else None,
+        unlock_token=unlock_token if facts.platform in _WITH_UNLOCK_TOKEN and facts.anonymous_id is None else None,
         awaiting_configuration=False,
     )
 

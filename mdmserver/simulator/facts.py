@@ -8,6 +8,8 @@ from enum import StrEnum
 from random import Random
 from uuid import UUID
 
+from mdmserver.protocol import EnrollmentID, EnrollmentType
+
 _SERIAL_SYMBOLS = "0123456789CDFGHJKLMNPQRTVWXY"  # Apple leaves out vowels and what looks alike
 _USERS = (("avogel", "Anna Vogel"), ("bkaya", "Baris Kaya"), ("cmoreau", "Claire Moreau"), ("djones", "Dan Jones"))
 
@@ -32,7 +34,10 @@ class ConsoleUser:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceFacts:
-    """What a device can say of itself; `user` is there for Macs alone, `imei` for iPhones."""
+    """What a device can say of itself; `user` is there for Macs alone, `imei` for iPhones.
+
+    `anonymous_id` is what a device calls itself by whose person enrolled it as their own; it then tells no numbers.
+    """
 
     platform: Platform
     udid: str
@@ -46,6 +51,22 @@ class DeviceFacts:
     wifi_mac: str
     imei: str | None = None
     user: ConsoleUser | None = None
+    anonymous_id: str | None = None
+
+    @property
+    def device_id(self) -> EnrollmentID:
+        """The enrollment of the device itself."""
+        if self.anonymous_id is not None:
+            return EnrollmentID(EnrollmentType.USER_ENROLLMENT_DEVICE, self.anonymous_id)
+        return EnrollmentID(EnrollmentType.DEVICE, self.udid)
+
+    @property
+    def user_id(self) -> EnrollmentID | None:
+        """The enrollment of the user's channel, if there is one."""
+        if self.user is None:
+            return None
+        kind = EnrollmentType.USER if self.anonymous_id is None else EnrollmentType.USER_ENROLLMENT
+        return EnrollmentID(kind, self.device_id.device, self.user.user_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

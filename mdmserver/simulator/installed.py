@@ -1,4 +1,4 @@
-"""What is installed on a channel of a simulated device: profiles and apps. Commands change it through `answers`."""
+"""What is installed on a channel of a simulated device: profiles, and apps. Commands change it through `answers`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,6 +7,8 @@ from typing import Any
 
 from certs import CertificateError
 from mdmserver.protocol import ProtocolError, loads
+from mdmserver.simulator.apps import Apps
+from mdmserver.simulator.preferences import managed_preferences
 from profiles import read_signed_profile
 
 _DER_SEQUENCE = b"\x30"
@@ -20,15 +22,30 @@ class ProfileUnreadable(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class Installed:
-    """Profiles by identifier, managed apps by identifier with their configuration (None: none), settings made."""
+    """Profiles by identifier, and apps."""
 
+    apps: Apps = field(default_factory=Apps)
     profiles: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    applications: dict[str, Mapping[str, Any] | None] = field(default_factory=dict)
     provisioning_profiles: list[bytes] = field(default_factory=list)
 
     def install_profile(self, profile: Mapping[str, Any]) -> None:
         """Install or replace, by PayloadIdentifier."""
         self.profiles[profile["PayloadIdentifier"]] = profile
+
+    def preferences(self) -> dict[str, dict[str, Any]]:
+        """What the profiles set in the preference domains of a Mac, by domain."""
+        return managed_preferences(self.profiles.values())
+
+    def end_management(self) -> None:
+        """What came by management goes."""
+        self.profiles.clear()
+        self.provisioning_profiles.clear()
+        self.apps.end_management()
+
+    def erase(self) -> None:
+        """Everything goes."""
+        self.end_management()
+        self.apps.of_person.clear()
 
     def profile_list(self) -> list[dict[str, Any]]:
         """The items of a ProfileList answer."""

@@ -5,12 +5,17 @@ from typing import Any
 
 from mdmserver.simulator.facts import DeviceFacts, Platform
 
+_NUMBERS = frozenset({"UDID", "SerialNumber", "IMEI", "WiFiMAC", "BluetoothMAC"})
 _GIGABYTES = {Platform.IPHONE: 128.0, Platform.IPAD: 256.0, Platform.MAC: 494.38, Platform.APPLE_TV: 64.0}
 
 
 def device_information(facts: DeviceFacts, queries: Sequence[Any] | None) -> dict[str, Any]:
     """The QueryResponses for the keys asked for (None: all); a key that the platform does not know is left out."""
     known = _device_keys(facts)
+    if facts.anonymous_id is not None:
+        known = {key: value for key, value in known.items() if key not in _NUMBERS} | {
+            "EnrollmentID": facts.anonymous_id
+        }
     return known if queries is None else {key: known[key] for key in queries if isinstance(key, str) and key in known}
 
 
@@ -19,7 +24,7 @@ def security_info(facts: DeviceFacts) -> dict[str, Any]:
     management = {
         "EnrolledViaDEP": False,
         "UserApprovedEnrollment": True,
-        "IsUserEnrollment": False,
+        "IsUserEnrollment": facts.anonymous_id is not None,
         "IsActivationLockManageable": False,
     }
     match facts.platform:

@@ -1,7 +1,7 @@
 """A command as a simulated device looks at it, and the answer it gives. Which answer is `answers`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -32,6 +32,7 @@ class Task:
     installed: Installed
     management: Management | None
     is_user_channel: bool
+    is_user_enrollment: bool
     has_many_applications: bool
     random: Random
 
@@ -56,3 +57,8 @@ def error(domain: str, code: int, text: str, *underlying: ErrorItem) -> Answer:
     """An Error whose chain begins with this."""
     top = ErrorItem(code=code, domain=domain, localized_description=text, us_english_description=text)
     return Answer(status=Status.ERROR, error_chain=(top, *underlying))
+
+
+def rejected(domain: str, code: int, text: str, response: Mapping[str, Any]) -> Answer:
+    """The same with something particular to the command beside it."""
+    return replace(error(domain, code, text), response=response)

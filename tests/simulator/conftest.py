@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from random import Random
@@ -201,10 +202,15 @@ MakeDevice = Callable[..., SimulatedDevice]
 
 @pytest.fixture
 def make_device(issuer: IdentityIssuer, tally: Tally) -> MakeDevice:
-    """Makes a device: `make_device(platform="iPad", seed=2, lost_replies=0.5)`."""
+    """Makes a device: `make_device(platform="iPad", seed=2, lost_replies=0.5)`.
 
-    def make(platform: str = "iPhone", *, seed: int = 1, **habits: Any) -> SimulatedDevice:
-        facts = draw_facts(Platform(platform), Random(seed))
+    With an `anonymous_id` its person enrolls it as their own.
+    """
+
+    def make(
+        platform: str = "iPhone", *, seed: int = 1, anonymous_id: str | None = None, **habits: Any
+    ) -> SimulatedDevice:
+        facts = replace(draw_facts(Platform(platform), Random(seed)), anonymous_id=anonymous_id)
         return SimulatedDevice(
             facts=facts,
             identity=issuer.issue(facts.udid),

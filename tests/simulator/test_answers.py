@@ -130,6 +130,7 @@ def test_what_is_no_profile_is_an_error(payload: bytes, make_device: Any) -> Non
 def test_the_configuration_of_a_managed_app_can_be_set_and_read_back(make_device: Any) -> None:
     device = make_device()
     asked(device, RequestType="InstallApplication", Identifier="com.example.app")
+    asked(device, RequestType="ManagedApplicationList")  # by then it is there
     setting = {"Item": "ApplicationConfiguration", "Identifier": "com.example.app", "Configuration": {"k": "v"}}
 
     (made,) = asked(device, RequestType="Settings", Settings=[setting]).plist["Settings"]
