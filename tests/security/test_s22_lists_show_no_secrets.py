@@ -88,7 +88,7 @@ def _readable_paths() -> list[str]:
 
 
 async def _shown(server: RunningServer, template: str, *, id: str) -> bytes:
-    path = template.format(reference=id, uuid="A", id=id, ids=id, token="A")
+    path = template.format(reference=id, uuid="A", id=id, ids=id, token="A", key="pingid", name="A")
     answer = await server.get(path)
     # The nanomdm surface takes Basic alone and says nothing at all to this key; SCEP wants an operation, and a CA.
     assert answer.status in (200, 400, 401, 404, 503), path

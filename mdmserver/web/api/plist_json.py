@@ -48,6 +48,11 @@ def masked(value: Any) -> Any:
     return value
 
 
+def holds_secret(name: str, value: Any) -> bool:
+    """Whether a value under this name, or anything in it, is secret by its name."""
+    return _is_secret(name, value) or bool(masked(value) != value)
+
+
 def _is_secret(name: str, value: Any) -> bool:
     if isinstance(value, bool):
         return False

@@ -1,18 +1,24 @@
 """The API's rows of the route table."""
 
 from mdmserver.web.api import (
+    app_targets,
+    apps,
+    apps_assigned,
+    apps_configuration,
     audit,
     authorities,
     commands,
     enrollments,
     invitations,
     keys,
+    labels,
     leaving,
     push,
     push_certificates,
     reenrollments,
     results,
     sending,
+    settings,
     status,
 )
 from mdmserver.web.routes import AnyRoute
@@ -22,6 +28,12 @@ ROUTES: list[AnyRoute] = [
     *enrollments.ROUTES,
     *reenrollments.ROUTES,
     *leaving.ROUTES,
+    *settings.ROUTES,
+    *labels.ROUTES,
+    *apps.ROUTES,
+    *apps_assigned.ROUTES,
+    *apps_configuration.ROUTES,
+    *app_targets.ROUTES,
     *invitations.ROUTES,
     *authorities.ROUTES,
     *push_certificates.ROUTES,
