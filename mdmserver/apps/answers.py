@@ -1,22 +1,23 @@
 """What devices answer to the commands of targets, read from stored results. Registered in `composition`."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from mdmserver.apps.delivery import Deliveries, Reference
 from mdmserver.apps.model import App, Fingerprint, Revision, with_fingerprints
-from mdmserver.apps.outcomes import Reported, app_seen, delivered_with_install, outcome
+from mdmserver.apps.outcomes import Reported, app_seen, delivered_with_install, outcome, status_listed
 from mdmserver.apps.store import AppStore
 from mdmserver.assignments.model import RevisionRow, SettingKind, Step, Target, TargetState, Turn
 from mdmserver.assignments.store import AssignmentStore
 from mdmserver.commands.model import StoredResult
 from mdmserver.commands.results import Change, ResultHandler
 from mdmserver.commands.store import CommandStore
-from mdmserver.protocol import Status, loads, parse_report_plist
+from mdmserver.protocol import ErrorItem, Status, loads, parse_report_plist
 from mdmserver.transaction import Transaction
 
-_LONGEST_IDENTIFIER = 255
+_IDENTIFIER = re.compile(r"[A-Za-z0-9._-]{1,255}")
 _LOST = (TargetState.APP_MISSING, TargetState.APP_UNMANAGED, TargetState.FAILED)
 REQUEST_TYPES = frozenset(
     {
@@ -57,34 +58,38 @@ class TargetAnswers:
 
     def _read(self, result: StoredResult) -> Change:
         plist = loads(result.body)
+        chain = parse_report_plist(plist).error_chain
 
         async def change(tx: Transaction) -> None:
-            await self._take(tx, result, plist)
+            await self._take(tx, result, plist, chain)
 
         return change
 
-    async def _take(self, tx: Transaction, result: StoredResult, plist: Mapping[str, Any]) -> None:
+    async def _take(
+        self, tx: Transaction, result: StoredResult, plist: Mapping[str, Any], chain: Sequence[ErrorItem]
+    ) -> None:
         target = await self._assignments.target_of_command(tx, result.enrollment, result.command_uuid)
         if target is None or target.step is None:
             await self._take_list(tx, result, plist)
             return
         app = await self._apps.app_by_row(tx, target.app)
         assert app is not None
-        reported = await self._reported(tx, result, plist, target, app)
+        reported = await self._reported(tx, result, plist, chain, target, app)
         turn = outcome(target, target.step, reported, at=result.received_at)
         if target.step is Step.INSTALL_APP and result.status is Status.ACKNOWLEDGED:
             turn = _with_identifier(turn, plist)
-            await self._note_configuration(tx, target, result)
+            if turn.state is TargetState.ACKNOWLEDGED and "RejectionReason" not in plist:
+                await self._note_configuration(tx, target, result)
         await self._apply(tx, target, turn, result)
         await self._assignments.ask(tx, [result.enrollment], at=result.received_at)
 
     async def _reported(
-        self, tx: Transaction, result: StoredResult, plist: Mapping[str, Any], target: Target, app: App
-    ) -> Reported:
+        self, tx: Transaction, result: StoredResult, plist: Mapping[str, Any], chain: Sequence[ErrorItem],
+        target: Target, app: App,
+    ) -> Reported:  # fmt: skip
         revision = None
         if target.wanted_revision is not None:
             revision = await self._apps.revision(tx, target.wanted_revision)
-        chain = parse_report_plist(plist).error_chain
         words = [error.us_english_description or error.localized_description or "" for error in chain[:3]]
         return Reported(
             status=result.status,
@@ -120,17 +125,21 @@ class TargetAnswers:
         """Somebody else's list of managed apps: some of what it says, a device says only once."""
         if result.request_type != "ManagedApplicationList" or result.status is not Status.ACKNOWLEDGED:
             return
-        listed = plist.get("ManagedApplicationList")
         for target in await self._assignments.targets(tx, result.enrollment):
-            if target.kind is not SettingKind.APP or target.command is not None:
+            # A list from before the target's present state, perhaps of an earlier life, says nothing of it.
+            if target.kind is not SettingKind.APP or not target.is_wanted or result.received_at < target.state_at:
                 continue
             app = await self._apps.app_by_row(tx, target.app)
             assert app is not None
             identifier = target.identifier or app.bundle_id
-            if isinstance(listed, dict) and identifier in listed:
-                turn = app_seen(target, plist, identifier, at=result.received_at)
-                await self._apply(tx, target, turn, result)
-                await self._assignments.ask(tx, [result.enrollment], at=result.received_at)
+            status = status_listed(plist, identifier)
+            if status is None:
+                continue
+            if target.command is not None:
+                await self._assignments.saw(tx, target.row, status)
+                continue
+            await self._apply(tx, target, app_seen(target, plist, identifier, at=result.received_at), result)
+            await self._assignments.ask(tx, [result.enrollment], at=result.received_at)
 
     async def _apply(self, tx: Transaction, target: Target, turn: Turn, result: StoredResult) -> None:
         if turn.is_over:
@@ -144,6 +153,6 @@ class TargetAnswers:
 def _with_identifier(turn: Turn, plist: Mapping[str, Any]) -> Turn:
     """The device says what it calls the app: believed for this device alone."""
     identifier = plist.get("Identifier")
-    if not isinstance(identifier, str) or not 0 < len(identifier) <= _LONGEST_IDENTIFIER:
+    if not isinstance(identifier, str) or not _IDENTIFIER.fullmatch(identifier):
         return turn
     return replace(turn, identifier=identifier)

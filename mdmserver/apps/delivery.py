@@ -1,7 +1,8 @@
 """The commands of targets. What holds a configuration is stored as a reference and rendered when it is handed out.
 
 A command that is rendered holds the row of its revision; the values go from the vault to the wire (S24). The bytes are
-the same at every delivery, but for a profile, whose signature holds the time.
+the same at every delivery, but for a profile, whose signature holds the time, and for a configuration that was to go
+along with an installation and is wanted no more.
 """
 
 import logging
@@ -118,10 +119,12 @@ class Deliveries:
 
     async def identifier(self, tx: Transaction, app: App, enrollment: EnrollmentRow) -> str:
         """What this device calls the app."""
-        for target in await self._assignments.targets(tx, enrollment):
-            if target.kind is SettingKind.APP and target.app == app.row and target.identifier is not None:
-                return target.identifier
-        return app.bundle_id
+        said = [
+            target.identifier
+            for target in await self._assignments.targets(tx, enrollment)
+            if target.app == app.row and target.identifier is not None
+        ]
+        return said[0] if said else app.bundle_id
 
     def profile_identifier(self, app: App) -> str:
         """The PayloadIdentifier of the app's profile for Macs; it never changes."""
@@ -182,6 +185,14 @@ class Deliveries:
                 return other.wanted_revision
         return None
 
+    async def _is_meant(self, tx: Transaction, enrollment: EnrollmentRow, reference: Reference) -> bool:
+        """Whether the configuration that was to go along is still wanted: it may have waited for long."""
+        return any(
+            target.kind is SettingKind.CONFIGURATION and target.is_wanted and target.app == reference.app
+            and target.wanted_revision == reference.revision
+            for target in await self._assignments.targets(tx, enrollment)
+        )  # fmt: skip
+
     async def _payload(self, tx: Transaction, reference: Reference, channel: Channel) -> dict[str, Any]:
         app = await self._apps.app_by_row(tx, AppRow(reference.app))
         device = await self._assignments.device(tx, channel.row)
@@ -192,7 +203,8 @@ class Deliveries:
             raise MDMError("the app or revision is no more", code="reference_lost")
         values = None if revision is None else revision.values
         if reference.step is Step.INSTALL_APP:
-            return install_payload(app, device, values)
+            is_meant = await self._is_meant(tx, device.row, reference)
+            return install_payload(app, device, values if is_meant else None)
         if reference.step is Step.CONFIGURE:
             return configure_payload(await self.identifier(tx, app, device.row), values)
         assert revision is not None

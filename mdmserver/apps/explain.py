@@ -97,8 +97,9 @@ _WAITING = {
 
 def _there(target: Target) -> str:
     match target.kind, target.state:
-        case SettingKind.APP, _:
-            return f"the app is installed and managed, seen {_time(target.verified_at)}"
+        case SettingKind.APP, TargetState.VERIFIED:
+            and_also = f"; {target.reason}" if target.reason else ""
+            return f"the app is installed and managed, seen {_time(target.verified_at)}{and_also}"
         case _, TargetState.VERIFIED:
             return f"the device's own read-back equals what is wanted, {_time(target.verified_at)}"
     return target.reason or f"it is there, {_time(target.state_at)}"

@@ -24,6 +24,7 @@ MOST_VALUES = 1_000
 LARGEST_CONFIGURATION = 1024 * 1024
 _KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _BUNDLE_ID = re.compile(r"[A-Za-z0-9.-]{1,255}")
+_DOMAIN = re.compile(r"(?!com\.apple\.)(?=.{1,255}\Z)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 
 
 class PreferenceForm(StrEnum):
@@ -114,9 +115,10 @@ class NewApp:
             raise Invalid("an app's key has 1 to 63 small letters, digits and hyphens", code="invalid_app")
         if not (0 < len(self.name) <= 200 and self.name.isprintable()):
             raise Invalid("an app's name has 1 to 200 printable characters", code="invalid_app")
-        for identifier in (self.bundle_id, self.preference_domain or "a"):
-            if not _BUNDLE_ID.fullmatch(identifier):
-                raise Invalid(f"{identifier!r} is no bundle id: letters, digits, hyphens and dots", code="invalid_app")
+        if not _BUNDLE_ID.fullmatch(self.bundle_id):
+            raise Invalid("a bundle id has 1 to 255 letters, digits, hyphens and dots", code="invalid_app")
+        if self.preference_domain is not None and not _DOMAIN.fullmatch(self.preference_domain):
+            raise Invalid("a preference domain is like com.example.app, and none of Apple's", code="invalid_app")
         if self.app_store_id is not None and not 0 < self.app_store_id < 2**63:
             raise Invalid("an App Store id is a positive number", code="invalid_app")
         if self.manifest_url is not None and not self.manifest_url.startswith("https://"):

@@ -1,7 +1,8 @@
 """What a device's answer to a step makes of a target. Pure: Acknowledged is not enough, each answer is read.
 
 Of an app: `InstallApplication` only says that it was accepted, so the app is looked for in the list of managed ones.
-Some states are reported once and then forgotten by the device: what was seen is kept in `observed`.
+Some states are reported once and then forgotten by the device: what was seen is kept in `observed`. A look that fails
+says nothing of what is there.
 """
 
 from collections.abc import Mapping
@@ -34,6 +35,8 @@ LOOK_AFTER = (
 ASK_AGAIN_AFTER = timedelta(days=1)
 """A person who said no is asked again, but not sooner."""
 TRIES = 3
+LOOKS_FOR_AN_APP = TRIES + len(LOOK_AFTER)
+"""`attempts` of an app counts looks too, so that an error ends the looking only after more of them."""
 _LONGEST_REASON = 300
 _UNKNOWN_COMMAND = 12021
 
@@ -46,15 +49,19 @@ _GOING_ON = {
     "PromptingForManagement": "the person is being asked whether the app may be managed",
     "ValidatingPurchase": "the purchase is being checked",
     "Installing": "it is being installed",
-    "PromptingForUpdate": "the person is being asked whether to update it",
-    "PromptingForUpdateLogin": "the person is being asked for their App Store password",
-    "ValidatingUpdate": "the update is being checked",
-    "Updating": "it is being updated",
     "Unknown": "the device does not know",
 }
+_MANAGED = {
+    "Managed": None,
+    "PromptingForUpdate": "the person is being asked whether to update it",
+    "PromptingForUpdateLogin": "the person is being asked for their App Store password, to update it",
+    "ValidatingUpdate": "an update is being checked",
+    "Updating": "it is being updated",
+    "UpdateRejected": "the person declined an update",
+}
+"""An app that is updated is there and managed, and stays so whatever becomes of the update."""
 _REFUSED = {
     "UserRejected": "the person declined the installation",
-    "UpdateRejected": "the person declined the update",
     "ManagementRejected": "the person declined that the app is managed",
     "Failed": "the installation failed",
 }
@@ -68,7 +75,12 @@ _REJECTIONS = {
     "PurchaseMethodNotSupportedInMultiUser": "the app cannot be licensed in this way on a shared device",
     "Other": "the device refused without a reason",
 }
-_THERE = frozenset({"AppAlreadyInstalled", "AppAlreadyQueued"})
+_UNMANAGED = frozenset({"UserInstalledApp", "AppAlreadyInstalled"})
+_SAID_ONCE = frozenset({*_REFUSED, *_UNMANAGED})
+_THERE = {
+    "AppAlreadyInstalled": "the app was on the device already",
+    "AppAlreadyQueued": "the installation was queued already",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,57 +114,81 @@ def outcome(target: Target, step: Step, reported: Reported, *, at: datetime) -> 
         case Step.READ_BACK:
             return _read_back(target, reported, at)
         case Step.INSTALL_PROFILE:
-            return Turn(state=TargetState.ACKNOWLEDGED, next_at=at, sent=target.wanted_revision)
+            return _taken(target, at)
         case Step.LIST_PROFILES:
             return _profile_seen(target, reported, at)
         case Step.REMOVE_APP | Step.REMOVE_PROFILE:
             return Turn(state=TargetState.ACKNOWLEDGED, is_over=True)
 
 
-def app_seen(target: Target, plist: Mapping[str, Any], identifier: str, *, at: datetime) -> Turn:
-    """What a list of managed apps says of an app."""
+def status_listed(plist: Mapping[str, Any], identifier: str) -> str | None:
+    """The Status of an app in a list of managed apps; None where the app is not in it."""
     listed = plist.get("ManagedApplicationList")
     entry = listed.get(identifier) if isinstance(listed, dict) else None
     status = entry.get("Status") if isinstance(entry, dict) else None
-    if not isinstance(status, str):
+    return status[:64] if isinstance(status, str) else None
+
+
+def app_seen(target: Target, plist: Mapping[str, Any], identifier: str, *, at: datetime) -> Turn:
+    """What a list of managed apps says of an app."""
+    status = status_listed(plist, identifier)
+    if status is None and target.observed in _SAID_ONCE and target.state is TargetState.ACKNOWLEDGED:
+        # Somebody else's list had it, and the device says it but once; or it refused to install what is there.
+        status = target.observed
+    if status is None:
         return _missing(target, "the device does not list it among its managed apps", None, at)
-    if status == "Managed":
-        return Turn(state=TargetState.VERIFIED, is_verified=True, next_at=at + VERIFIED_AGAIN_AFTER, observed=status)
+    if status in _MANAGED:
+        return Turn(
+            state=TargetState.VERIFIED, reason=_MANAGED[status], is_verified=True, next_at=at + VERIFIED_AGAIN_AFTER,
+            observed=status,
+        )  # fmt: skip
     if status == "ManagedButUninstalled":
         return _missing(target, "the person removed it", status, at)
-    if status == "UserInstalledApp":
-        reason = "the person installed it themselves and has not agreed to its being managed"
+    if status in _UNMANAGED:
+        reason = "the person installed it themselves, and it is not managed"
         return Turn(state=TargetState.APP_UNMANAGED, reason=reason, next_at=at + ASK_AGAIN_AFTER, observed=status)
     if status in _REFUSED:
         return Turn(
             state=TargetState.FAILED, reason=_REFUSED[status], next_at=at + ASK_AGAIN_AFTER, observed=status,
             attempts=target.attempts + 1,
         )  # fmt: skip
-    return _going_on(target, status, at)
+    return _going_on(target, status, at, looks=target.attempts + 1)
 
 
 def _install_accepted(target: Target, reported: Reported, at: datetime) -> Turn:
-    rejection = reported.plist.get("RejectionReason")
-    if isinstance(rejection, str) and rejection not in _THERE:
-        reason = _REJECTIONS.get(rejection, f"the device refused: {rejection[:_LONGEST_REASON]}")
-        return Turn(
-            state=TargetState.FAILED, reason=reason, attempts=target.attempts + 1, observed=rejection[:64],
-            next_at=at + ASK_AGAIN_AFTER,
-        )  # fmt: skip
+    if isinstance(rejection := reported.plist.get("RejectionReason"), str):
+        return _rejected(target, rejection, at)
     state = reported.plist.get("State")
     if isinstance(state, str) and state in _REFUSED:
         return Turn(
             state=TargetState.FAILED, reason=_REFUSED[state], next_at=at + ASK_AGAIN_AFTER, observed=state,
             attempts=target.attempts + 1,
         )  # fmt: skip
-    return _going_on(target, state if isinstance(state, str) else "Queued", at, attempts=0)
+    return _going_on(target, state if isinstance(state, str) else "Queued", at, looks=_looks_so_far(target))
 
 
-def _going_on(target: Target, status: str, at: datetime, *, attempts: int | None = None) -> Turn:
-    looks = target.attempts + 1 if attempts is None else attempts
+def _rejected(target: Target, rejection: str, at: datetime) -> Turn:
+    if rejection in _THERE:
+        return _going_on(target, rejection, at, looks=_looks_so_far(target))
+    return Turn(
+        state=TargetState.FAILED,
+        reason=_REJECTIONS.get(rejection, f"the device refused: {rejection[:64]}"),
+        attempts=target.attempts + 1,
+        observed=rejection[:64],
+        next_at=at + ASK_AGAIN_AFTER,
+    )
+
+
+def _looks_so_far(target: Target) -> int:
+    # An app that was accepted and then not there is looked for less and less often, or it would be asked for for ever.
+    return target.attempts if target.state is TargetState.APP_MISSING else 0
+
+
+def _going_on(target: Target, status: str, at: datetime, *, looks: int) -> Turn:
+    words = _GOING_ON | _THERE
     return Turn(
         state=TargetState.ACKNOWLEDGED,
-        reason=_GOING_ON.get(status, f"the device says {status[:64]}"),
+        reason=words.get(status, f"the device says {status[:64]}"),
         next_at=at + LOOK_AFTER[min(looks, len(LOOK_AFTER) - 1)],
         attempts=looks,
         observed=status[:64],
@@ -178,8 +214,14 @@ def _configured(target: Target, step: Step, reported: Reported, at: datetime) ->
     if refused is None:
         if step is Step.UNCONFIGURE:
             return Turn(state=TargetState.ACKNOWLEDGED, is_over=True)
-        return Turn(state=TargetState.ACKNOWLEDGED, next_at=at, sent=target.wanted_revision)
+        return _taken(target, at)
     return _again(target, step, _words_of(refused), at)
+
+
+def _taken(target: Target, at: datetime) -> Turn:
+    # What a device takes and then has not is sent less and less often: the count ends only when it is there.
+    attempts = target.attempts if target.state is TargetState.DRIFTED else 0
+    return Turn(state=TargetState.ACKNOWLEDGED, next_at=at, sent=target.wanted_revision, attempts=attempts)
 
 
 def _read_back(target: Target, reported: Reported, at: datetime) -> Turn:
@@ -196,9 +238,7 @@ def _read_back(target: Target, reported: Reported, at: datetime) -> Turn:
         reason = "the device has no configuration for the app"
     else:
         reason = "the device has another configuration: " + _differences(reported.intended or {}, answered)
-    attempts = target.attempts + 1
-    next_at = at if attempts < TRIES else at + retry_after(attempts - TRIES + 1)
-    return Turn(state=TargetState.DRIFTED, reason=reason, attempts=attempts, next_at=next_at)
+    return _drifted(target, reason, at)
 
 
 def _differences(intended: Mapping[str, Any], answered: Mapping[Any, Any]) -> str:
@@ -218,27 +258,35 @@ def _profile_seen(target: Target, reported: Reported, at: datetime) -> Turn:
                     state=TargetState.INSTALLED, is_verified=True, next_at=at + VERIFIED_AGAIN_AFTER,
                     reason="the device lists this revision of the profile; its values cannot be read back",
                 )  # fmt: skip
-            return _profile_drifted(target, "the device has another revision of the profile", at)
-    return _profile_drifted(target, "the device does not list the profile", at)
+            return _drifted(target, "the device has another revision of the profile", at)
+    return _drifted(target, "the device does not list the profile", at)
 
 
-def _profile_drifted(target: Target, reason: str, at: datetime) -> Turn:
+def _drifted(target: Target, reason: str, at: datetime) -> Turn:
     attempts = target.attempts + 1
     next_at = at if attempts < TRIES else at + retry_after(attempts - TRIES + 1)
     return Turn(state=TargetState.DRIFTED, reason=reason, attempts=attempts, next_at=next_at)
 
 
 def _failed_step(target: Target, step: Step, reported: Reported, at: datetime) -> Turn:
-    words = reported.reason or f"the device answered {reported.status.value}"
-    if step is Step.READ_BACK:
-        if reported.error_code == _UNKNOWN_COMMAND or target.attempts + 1 >= TRIES:
-            return Turn(
-                state=TargetState.NOT_VERIFIABLE, reason=f"it cannot be read back: {words}",
-                next_at=at + VERIFIED_AGAIN_AFTER,
-            )  # fmt: skip
-        attempts = target.attempts + 1
-        return Turn(state=target.state, reason=words, attempts=attempts, next_at=at + retry_after(attempts))
+    words = (reported.reason or f"the device answered {reported.status.value}")[:_LONGEST_REASON]
+    if step in (Step.READ_BACK, Step.LIST_APPS, Step.LIST_PROFILES):
+        return _not_seen(target, step, words, reported, at)
+    rejection = reported.plist.get("RejectionReason")
+    if step is Step.INSTALL_APP and isinstance(rejection, str):
+        # Devices answer a rejection with Error as well, an app that is there already too.
+        return _rejected(target, rejection, at)
     return _again(target, step, words, at)
+
+
+def _not_seen(target: Target, step: Step, words: str, reported: Reported, at: datetime) -> Turn:
+    """A look that failed says nothing of what is there; one that always fails leaves only what was acknowledged."""
+    attempts = target.attempts + 1
+    tries = LOOKS_FOR_AN_APP if step is Step.LIST_APPS else TRIES
+    if reported.error_code == _UNKNOWN_COMMAND or attempts >= tries:
+        reason = f"it cannot be read back: {words}"[:_LONGEST_REASON]
+        return Turn(state=TargetState.NOT_VERIFIABLE, reason=reason, next_at=at + VERIFIED_AGAIN_AFTER)
+    return Turn(state=target.state, reason=words, attempts=attempts, next_at=at + retry_after(attempts))
 
 
 def _again(target: Target, step: Step, words: str, at: datetime) -> Turn:

@@ -4,6 +4,7 @@ It looks at what is wanted and at what is known, never at what changed: doing it
 One command at a time is under way per setting; when something else is wanted meanwhile, that one is superseded.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -36,6 +37,8 @@ from mdmserver.transaction import Storage, Transaction
 
 LEASE = timedelta(minutes=1)
 CREATED_BY = "assignments"
+LOOK_AGAIN_AFTER = timedelta(minutes=15)
+"""A device that has not said what it is may have said it by then."""
 _CLAIM = 50
 _SPREAD = 1_000
 _log = logging.getLogger(__name__)
@@ -73,8 +76,7 @@ class Reconciler:
         while True:
             at = self._clock()
             claimed = await self._storage.run(partial(self._assignments.claim, at=at, until=at + LEASE, limit=_CLAIM))
-            for each in claimed:
-                queued += await self._looked_at(each)
+            queued += sum(await asyncio.gather(*(self._looked_at(each) for each in claimed)))
             if len(claimed) < _CLAIM:
                 break
         if queued:
@@ -113,7 +115,7 @@ class Reconciler:
         targets = await self._assignments.targets(tx, device.row)
         apps = {app.row: app for app in catalogue.apps}
         queued = 0
-        waits: list[datetime] = []
+        waits = [at + LOOK_AGAIN_AFTER] if device.platform is None else []
         for target in targets:
             if target.command is not None:
                 continue
@@ -136,13 +138,12 @@ class Reconciler:
             target = ended.target
             attempts = target.attempts + 1
             next_at = at if ended.state is ItemState.SUPERSEDED else at + retry_after(attempts)
-            turn = Turn(
-                state=target.state, reason=f"its command was {ended.state.value}", attempts=attempts, next_at=next_at
-            )
+            turn = Turn(state=target.state, reason=_words_of(ended.state), attempts=attempts, next_at=next_at)
             await self._assignments.turned(tx, target.row, turn, at=at)
 
     async def _set_wanted(self, tx: Transaction, device: Device, catalogue: Catalogue, at: datetime) -> None:
-        present = {(each.kind, each.app): each for each in await self._assignments.targets(tx, device.row)}
+        targets = await self._assignments.targets(tx, device.row)
+        present = {(each.kind, each.app): each for each in targets}
         wanted = {(each.kind, each.app): each for each in desired(device, catalogue)}
         for key, want in wanted.items():
             target = present.get(key)
@@ -150,11 +151,15 @@ class Reconciler:
                 await self._supersede(tx, target, at)
                 await self._assignments.want(tx, device.row, want, at=at)
         for key, target in present.items():
-            if key in wanted or not target.is_wanted:
+            effect = effect_on(device, target.app, catalogue.assignments)
+            is_going = not target.is_wanted and (target.kind is not SettingKind.APP or effect is Effect.REMOVE)
+            if key in wanted or is_going:
                 continue
             await self._supersede(tx, target, at)
-            if _is_to_be_taken_away(target, device, catalogue):
-                await self._assignments.unwant(tx, target.row, at=at)
+            app = present.get((SettingKind.APP, target.app))
+            if _is_to_be_taken_away(target, app, effect):
+                identifier = None if app is None else app.identifier
+                await self._assignments.unwant(tx, target.row, identifier=identifier, at=at)
             else:
                 await self._assignments.drop(tx, target.row)
 
@@ -202,16 +207,29 @@ def _is_wanted_so(target: Target, wanted: Wanted) -> bool:
     return target.is_wanted and target.wanted_revision == wanted.revision
 
 
-def _is_to_be_taken_away(target: Target, device: Device, catalogue: Catalogue) -> bool:
-    """An app stays unless its removal was ordered; a configuration or profile that may be there is taken away."""
-    if target.kind is SettingKind.APP:
-        return effect_on(device, target.app, catalogue.assignments) is Effect.REMOVE
-    if (
-        target.kind is SettingKind.CONFIGURATION
-        and effect_on(device, target.app, catalogue.assignments) is Effect.REMOVE
-    ):
-        return False
-    return target.sent_revision is not None or target.command is not None
+def _is_to_be_taken_away(target: Target, app: Target | None, effect: Effect | None) -> bool:
+    """An app stays unless its removal was ordered; a configuration or profile that may be there is taken away.
+
+    `app` is the target of the app itself, `effect` what is said of the app now.
+    """
+    may_be_there = target.sent_revision is not None or target.command is not None
+    match target.kind:
+        case SettingKind.APP:
+            # Only what this server had installed: what a person installed and never gave over stays theirs.
+            is_ours = target.state not in (TargetState.INTENDED, TargetState.APP_UNMANAGED)
+            return effect is Effect.REMOVE and (is_ours or target.command is not None)
+        case SettingKind.CONFIGURATION:
+            # It may be on its way with the installation. Where the app goes, its configuration goes with it.
+            is_installing = app is not None and app.step is Step.INSTALL_APP
+            return effect is not Effect.REMOVE and (may_be_there or is_installing)
+        case SettingKind.PROFILE:
+            return may_be_there
+
+
+def _words_of(ended: ItemState) -> str:
+    if ended in (ItemState.ACKNOWLEDGED, ItemState.ERROR, ItemState.FORMAT_ERROR):
+        return "the device's answer could not be read"
+    return f"its command was {ended.value}"
 
 
 def _presence(targets: list[Target], app: AppRow) -> Target | None:

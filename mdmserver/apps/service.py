@@ -1,6 +1,6 @@
 """The catalogue, who gets an app, and with which configuration. How far that got is `progress`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,7 +125,13 @@ class AppService:
 
         async def body(tx: Transaction) -> App:
             app = await self._app(tx, key)
+            if changed.preference_domain is not None:
+                for each in await self._apps.configurations(tx, app.row):
+                    revision = None if each.revision is None else await self._apps.revision(tx, each.revision)
+                    _check_preferences(() if revision is None else revision.values)
             await self._apps.update_app(tx, app.row, changed)
+            # What was verified was verified for the app as it was: the next look would be a week away.
+            await self._assignments.hurry(tx, app.row)
             await self._again_everywhere(tx, app.row)
             await self._audit.append(
                 tx, at=self._clock(), actor=actor, action="app.change", subject=key,
@@ -190,8 +196,8 @@ class AppService:
 
         async def body(tx: Transaction) -> tuple[Revision, bool]:
             app = await self._app(tx, key)
-            if app.preference_domain is not None and any(name.startswith(_RESERVED) for name in values):
-                raise Invalid(f"a key of preferences does not begin with {_RESERVED}", code="invalid_configuration")
+            if app.preference_domain is not None:
+                _check_preferences(values)
             present = await self._in_force(tx, app, scope)
             if present is not None and (present.fingerprint, present.secret_keys) == (fingerprint, secrets):
                 return present, False
@@ -249,7 +255,7 @@ class AppService:
             missing = sorted(revision.secret_keys - secrets.keys())
             if missing:
                 raise Invalid(f"give the value of {', '.join(missing)}", code="secret_missing")
-            if self._fingerprint_of(values) != revision.fingerprint:
+            if not self._are_those_of(revision, values):
                 raise Invalid("a value that was given is not the one in force", code="secret_differs")
             await self._audit.append(
                 tx, at=self._clock(), actor=actor, action="profile.export", subject=key,
@@ -310,5 +316,17 @@ class AppService:
             raise Invalid("the configuration is over 1 MiB", code="invalid_configuration")
         return plain
 
+    def _are_those_of(self, revision: Revision, values: Mapping[str, Any]) -> bool:
+        try:
+            return self._fingerprint_of(values) == revision.fingerprint
+        except ProtocolError:
+            return False  # It cannot even be written.
+
     def _fingerprint_of(self, values: Mapping[str, Any]) -> str:
         return self._fingerprint(dumps(with_fingerprints(dict(values), self._fingerprint)))
+
+
+def _check_preferences(names: Iterable[str]) -> None:
+    """Raises Invalid for keys that a profile has for itself."""
+    if any(name.startswith(_RESERVED) for name in names):
+        raise Invalid(f"a key of preferences does not begin with {_RESERVED}", code="invalid_configuration")

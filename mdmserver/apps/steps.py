@@ -18,18 +18,16 @@ def step_of(target: Target, *, presence: Target | None) -> Step | None:
         case SettingKind.PROFILE:
             return _profile_step(target)
         case SettingKind.CONFIGURATION:
-            if not target.is_wanted:
-                return Step.UNCONFIGURE
-            if presence is not None and presence.state is not TargetState.VERIFIED:
+            if presence is not None and not presence.state.is_there:
                 return None  # The app is to come first; when it does, this is looked at again.
-            return _configuration_step(target)
+            return _configuration_step(target) if target.is_wanted else Step.UNCONFIGURE
 
 
 def _app_step(target: Target) -> Step:
     if not target.is_wanted:
         return Step.REMOVE_APP
     match target.state:
-        case TargetState.ACKNOWLEDGED | TargetState.VERIFIED:
+        case TargetState.ACKNOWLEDGED | TargetState.VERIFIED | TargetState.NOT_VERIFIABLE:
             return Step.LIST_APPS
         case _:
             return Step.INSTALL_APP
@@ -49,7 +47,7 @@ def _profile_step(target: Target) -> Step:
     if not target.is_wanted:
         return Step.REMOVE_PROFILE
     match target.state:
-        case TargetState.ACKNOWLEDGED | TargetState.INSTALLED:
+        case TargetState.ACKNOWLEDGED | TargetState.INSTALLED | TargetState.NOT_VERIFIABLE:
             return Step.LIST_PROFILES
         case _:
             return Step.INSTALL_PROFILE

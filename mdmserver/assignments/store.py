@@ -125,8 +125,8 @@ class AssignmentStore(Protocol):
         """A target for it, intended; one that is there is intended anew."""
         ...
 
-    async def unwant(self, tx: Transaction, target: TargetRow, *, at: datetime) -> None:
-        """It is to be taken away."""
+    async def unwant(self, tx: Transaction, target: TargetRow, *, identifier: str | None, at: datetime) -> None:
+        """It is to be taken away. `identifier` is what the device calls the app, where it has said so."""
         ...
 
     async def drop(self, tx: Transaction, target: TargetRow) -> None:
@@ -139,6 +139,10 @@ class AssignmentStore(Protocol):
 
     async def turned(self, tx: Transaction, target: TargetRow, turn: Turn, *, at: datetime) -> None:
         """What came of the target; no command is under way for it now."""
+        ...
+
+    async def saw(self, tx: Transaction, target: TargetRow, observed: str) -> None:
+        """Keep what a device said of an app while a command for it is under way."""
         ...
 
     async def lost_app(self, tx: Transaction, enrollment: EnrollmentRow, app: AppRow, *, at: datetime) -> None:

@@ -240,12 +240,14 @@ class SQLAssignmentStore:
             stored(at),
         )
 
-    async def unwant(self, tx: Transaction, target: TargetRow, *, at: datetime) -> None:
-        """It is to be taken away."""
+    async def unwant(self, tx: Transaction, target: TargetRow, *, identifier: str | None, at: datetime) -> None:
+        """It is to be taken away. `identifier` is what the device calls the app, where it has said so."""
         await tx.execute(
             "UPDATE target_state SET is_wanted = 0, state = 'intended', state_at = ?, reason = NULL, "
-            "verified_at = NULL, step = NULL, command_id = NULL, attempts = 0, next_at = NULL WHERE id = ?",
+            "verified_at = NULL, step = NULL, command_id = NULL, attempts = 0, next_at = NULL, "
+            "identifier = coalesce(?, identifier) WHERE id = ?",
             stored(at),
+            identifier,
             target,
         )
 
@@ -270,12 +272,16 @@ class SQLAssignmentStore:
             turn.state.value, turn.attempts, stored(turn.next_at), turn.observed, turn.identifier, target,
         )  # fmt: skip
 
+    async def saw(self, tx: Transaction, target: TargetRow, observed: str) -> None:
+        """Keep what a device said of an app while a command for it is under way."""
+        await tx.execute("UPDATE target_state SET observed = ? WHERE id = ?", observed, target)
+
     async def lost_app(self, tx: Transaction, enrollment: EnrollmentRow, app: AppRow, *, at: datetime) -> None:
         """The app is not there, or not managed: what was sent of its configuration is gone with it."""
         await tx.execute(
             "UPDATE target_state SET state = 'intended', state_at = ?, sent_revision = NULL, verified_at = NULL, "
-            "reason = 'the app is not there and managed' WHERE enrollment_id = ? AND app_id = ? "
-            "AND kind = 'configuration' AND is_wanted = 1 AND command_id IS NULL",
+            "attempts = 0, next_at = NULL, reason = 'the app is not there and managed' WHERE enrollment_id = ? "
+            "AND app_id = ? AND kind = 'configuration' AND is_wanted = 1 AND command_id IS NULL",
             stored(at),
             enrollment,
             app,
