@@ -59,6 +59,7 @@ def _platforms(context: click.Context, parameter: click.Parameter, value: str) -
 @click.option("--locked", type=_PERCENT, default=0, help="Percent of connects that find the device locked.")
 @click.option("--lost-replies", type=_PERCENT, default=0, help="Percent of results whose reply gets lost.")
 @click.option("--renewal-mishaps", type=_PERCENT, default=0, help="Percent of renewals in which something goes wrong.")
+@click.option("--app-rejections", type=_PERCENT, default=0, help="Percent of apps that persons decline.")
 @click.option("--interval", type=click.FloatRange(0), default=2, show_default=True, help="Seconds between connects.")
 @click.option("--apns-feed", metavar="HOST:PORT", help="Connect when pushed, as `simulate-apns` tells at this address.")
 @click.option("--offline", type=_PERCENT, default=0, help="Percent of pushes that find the device off for a while.")
@@ -146,6 +147,7 @@ def _plan(options: dict[str, Any]) -> Plan:
         habits=Habits(
             lost_replies=options["lost_replies"] / 100,
             renewal_mishaps=options["renewal_mishaps"] / 100,
+            app_rejections=options["app_rejections"] / 100,
             has_many_applications=options["large_lists"],
         ),
     )

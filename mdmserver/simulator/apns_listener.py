@@ -50,8 +50,12 @@ class Wakes:
             self._observer.ignored_push("another magic")
         else:
             self._observer.heard_push()
-            self._waiting[device] = None
-            self._changed.set()
+            self.wake(device)
+
+    def wake(self, device: SimulatedDevice) -> None:
+        """Something else than a push makes this device connect: it is unlocked, or in a network again."""
+        self._waiting[device] = None
+        self._changed.set()
 
     async def next(self) -> SimulatedDevice | None:
         """The next device that was pushed, as soon as there is one; None after `close`."""

@@ -39,12 +39,16 @@ class Pace:
 
 
 class Fleet:
-    """The devices, the way to their server and the pace; `tally` counts what happens."""
+    """The devices, the way to their server and the pace; `tally` counts what happens.
+
+    The condition of a device in `held` is that one; of all others it is drawn each time.
+    """
 
     def __init__(
         self, devices: Sequence[SimulatedDevice], transport: Transport, *, tally: Tally, pace: Pace, random: Random
     ) -> None:
         self.devices = devices
+        self.held: dict[SimulatedDevice, Condition] = {}
         self._transport = transport
         self._tally = tally
         self._pace = pace
@@ -131,7 +135,7 @@ class Fleet:
             self._pushed_again.discard(device)
             if stop.is_set() or not device.is_enrolled:
                 return
-            device.condition = self._draw_condition(device.facts.platform)
+            device.condition = self.held.get(device) or self._draw_condition(device.facts.platform)
             self._tally.connects += 1
             try:
                 await device.connect(self._transport)

@@ -1,6 +1,5 @@
-"""A fleet kept in a file, so that the same devices go on after a pause: who they are, their keys, what is unsent.
-
-Commands already executed and what was installed are not kept. The file holds private keys: mode 0600.
+"""A fleet kept in a file, so that the same devices go on after a pause: who they are, their keys, what is installed on
+them and what is unsent. Commands already executed are not kept. The file holds private keys: mode 0600.
 """
 
 import os
@@ -17,6 +16,7 @@ from mdmserver.simulator.device import SimulatedDevice
 from mdmserver.simulator.errors import FleetFileInvalid, ProfileRefused
 from mdmserver.simulator.facts import DeviceFacts
 from mdmserver.simulator.identity import Identity
+from mdmserver.simulator.installed_file import kept_installed, restore_installed
 from mdmserver.simulator.management import Management, management_of
 
 VERSION = 1
@@ -36,6 +36,7 @@ class _Channel(msgspec.Struct, frozen=True, kw_only=True):
     push_token: bytes
     push_magic: str
     unsent: _Unsent | None = None
+    installed: bytes | None = None
 
 
 class _Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,11 +107,15 @@ def _kept(device: SimulatedDevice, keys: _Shared[str], profiles: _Shared[bytes])
         profile=None if management is None else profiles.number(dumps(management.profile)),
         owes_check_in=device.owes_check_in,
         is_enrolled=device.is_enrolled,
-        channels=tuple(_kept_channel(channel) for channel in device.channels),
+        channels=tuple(_kept_channel(channel, _own_profile(device)) for channel in device.channels),
     )
 
 
-def _kept_channel(channel: Channel) -> _Channel:
+def _own_profile(device: SimulatedDevice) -> str | None:
+    return None if device.management is None else device.management.enrollment.profile_identifier
+
+
+def _kept_channel(channel: Channel, own_profile: str | None) -> _Channel:
     unsent = channel.unsent
     return _Channel(
         push_token=channel.push_token,
@@ -118,6 +123,7 @@ def _kept_channel(channel: Channel) -> _Channel:
         unsent=None
         if unsent is None
         else _Unsent(uuid=unsent.uuid, request_type=unsent.request_type, status=unsent.status, body=unsent.body),
+        installed=kept_installed(channel.installed, except_profile=own_profile),
     )
 
 
@@ -133,6 +139,8 @@ def _device(
     device.is_enrolled, device.owes_check_in = kept.is_enrolled, kept.owes_check_in
     for channel, was in zip(device.channels, kept.channels, strict=True):
         channel.push_token, channel.push_magic = was.push_token, was.push_magic
+        if was.installed is not None:
+            restore_installed(channel.installed, was.installed)
         if was.unsent is not None:
             channel.unsent = Result(
                 uuid=CommandUUID(was.unsent.uuid),

@@ -14,6 +14,7 @@ from mdmserver.simulator.apns import APNsStandIn
 from mdmserver.simulator.apns_listener import Wakes, listening
 from mdmserver.simulator.apns_request import Push
 from mdmserver.simulator.building import DeviceBuilder
+from mdmserver.simulator.condition import Condition
 from mdmserver.simulator.device import Habits, SimulatedDevice
 from mdmserver.simulator.errors import FeedUnreachable
 from mdmserver.simulator.facts import Platform
@@ -80,6 +81,25 @@ async def test_a_pushed_device_connects_and_the_others_do_not(
 
     assert tally.wakes == tally.connects == 1
     assert {report.enrollment_id.device for report in server.reports} == {devices[3].facts.udid}
+
+
+async def test_a_device_that_is_held_offline_connects_when_it_is_back(
+    server: Any, transport: Any, tally: Tally, devices: list[SimulatedDevice]
+) -> None:
+    command = server.enqueue(devices[0].channel.enrollment_id, RequestType="ProfileList")
+
+    async with running(devices, transport, tally) as (wakes, fleet):
+        fleet.held[devices[0]] = Condition(is_reachable=False)
+        wakes.heard(push_to(devices[0]))
+        wakes.heard(push_to(devices[1]))
+        await server.until(lambda: len(server.reports) == 1)
+        assert server.waiting(devices[0].channel.enrollment_id) == [command]
+
+        del fleet.held[devices[0]]
+        wakes.wake(devices[0])
+        await server.until(lambda: not server.waiting(devices[0].channel.enrollment_id))
+
+    assert tally.wakes == 2
 
 
 async def test_a_push_for_the_user_of_a_mac_wakes_the_mac(
