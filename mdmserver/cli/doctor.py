@@ -14,6 +14,7 @@ import click
 from mdmserver.cli.check_certificates import check_device_authorities, check_tls_files
 from mdmserver.cli.check_machine import check_clock, check_disk, check_ports, check_programs
 from mdmserver.cli.check_public import PublicName, check_public
+from mdmserver.cli.check_push import check_apns
 from mdmserver.cli.check_state import check_database, check_modes
 from mdmserver.cli.exits import Failure
 from mdmserver.cli.findings import Finding, Verdict, failure, ok
@@ -68,6 +69,7 @@ def _findings(state: Path, config_file: Path | None) -> Iterator[Finding]:
     yield ok("configuration", "loads")
     yield from check_tls_files(config, now=utc_now())
     yield from check_device_authorities(config, now=utc_now())
+    yield from check_apns(config)
     yield from check_ports(config, state)
 
 

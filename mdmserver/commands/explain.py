@@ -44,7 +44,7 @@ def _waiting(item: QueueItem, enrollment: Enrollment, *, ahead: int, at: datetim
         return Explanation(
             code="not_now",
             text=f"the device put it off {item.not_now_count} times (locked or busy) and will be offered it again"
-            + _pushed_next(enrollment.push),
+            + _pushed_next(enrollment.push, at),
         )
     if item.state is ItemState.SENT:
         return Explanation(
@@ -79,23 +79,26 @@ def _asleep(item: QueueItem, enrollment: Enrollment, at: datetime) -> Explanatio
         return Explanation(
             code="device_not_connected",
             text=f"waiting for the device to connect; it was pushed at {_time(push.pushed_at)} "
-            f"(apns-id {push.apns_id}); {_seen(enrollment)}{_pushed_next(push)}",
+            f"(apns-id {push.apns_id}); {_seen(enrollment)}{_pushed_next(push, at)}",
         )
     code = "push_unanswered" if push.status is None else "push_refused"
     return Explanation(
         code=code,
         text=f"the push at {_time(push.pushed_at)} was not accepted: {_answer(push)}; "
-        f"{_seen(enrollment)}{_pushed_next(push)}",
+        f"{_seen(enrollment)}{_pushed_next(push, at)}",
     )
 
 
 def _answer(push: PushStanding) -> str:
-    said = "no answer from APNs" if push.status is None else str(push.status)
-    return f"{said} {push.reason or ''}".strip()
+    if push.status is None:
+        return f"no answer from APNs ({push.reason})" if push.reason else "no answer from APNs"
+    return f"{push.status} {push.reason or ''}".strip()
 
 
-def _pushed_next(push: PushStanding) -> str:
-    return "" if push.next_at is None else f"; it is pushed again at {_time(push.next_at)}"
+def _pushed_next(push: PushStanding, at: datetime) -> str:
+    if push.next_at is None:
+        return ""
+    return "; it is pushed again now" if push.next_at <= at else f"; it is pushed again at {_time(push.next_at)}"
 
 
 def _seen(enrollment: Enrollment) -> str:

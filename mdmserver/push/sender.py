@@ -200,6 +200,17 @@ class PushSender:
             except TimeoutError:
                 pass
 
+    def _noted(self, due: Due, outcome: Outcome, at: datetime) -> Halt | None:
+        health = self.health[due.topic]
+        before = health.silence
+        halt = health.note(due, outcome, at=at, jitter=self._jitter())
+        # Told when it begins and when it ends, not for each push between.
+        if before is None and health.silence is not None:
+            _log.warning("apns_does_not_answer", extra={"topic": due.topic, "reason": health.silence})
+        elif before is not None and health.silence is None:
+            _log.warning("apns_answers_again", extra={"topic": due.topic})
+        return halt
+
     async def _claimed(self, most: int) -> tuple[list[Due], int]:
         now = self._clock()
         claim = partial(self._push.claim, rooms=self._rooms(), at=now, until=now + CLAIM_TIME, limit=most)
@@ -223,7 +234,7 @@ class PushSender:
         at = self._clock()
         self._unrecorded.append(_Answered(due=due, outcome=outcome, at=at, is_probe=is_probe))
         if not is_probe and due.topic in self._topics:
-            halt = self.health[due.topic].note(due, outcome, at=at, jitter=self._jitter())
+            halt = self._noted(due, outcome, at)
             if halt is not None:
                 await self._halt(due.topic, halt, at)
         self._start_recording()

@@ -60,6 +60,11 @@ class PushService:
         return self._sender.pace.per_second
 
     @property
+    def silences(self) -> Mapping[str, str]:
+        """The topics on which the last push had no answer, and why not, as this process knows."""
+        return {topic: health.silence for topic, health in self._sender.health.items() if health.silence is not None}
+
+    @property
     def counted(self) -> Mapping[OutcomeClass, int]:
         """What came of the pushes of this process."""
         return {each: self._sender.counted[each] for each in OutcomeClass}

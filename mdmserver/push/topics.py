@@ -54,6 +54,8 @@ class TopicHealth:
         self._unanswered = 0
         self.not_before: datetime | None = None
         """Until then nothing is sent: APNs did not answer, and trying faster would look like an attack."""
+        self.silence: str | None = None
+        """Why the last push had no answer; None if it had one."""
 
     @property
     def is_suspect(self) -> bool:
@@ -75,9 +77,10 @@ class TopicHealth:
     def note(self, due: Due, outcome: Outcome, *, at: datetime, jitter: float) -> Halt | None:
         """Take an outcome in; a Halt when the window is now full of one refusal."""
         if outcome.status is None:
+            self.silence = outcome.reason or "no answer"
             self._note_silence(at, jitter)
             return None
-        self._unanswered, self.not_before = 0, None
+        self._unanswered, self.not_before, self.silence = 0, None, None
         refusal = _refusal_of(due, outcome, at)
         self._recent.append((due.enrollment, refusal))
         if refusal is None:

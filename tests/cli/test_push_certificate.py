@@ -245,3 +245,14 @@ def test_doctor_says_that_there_is_no_push_certificate(mdmserver: Mdmserver, sta
 
     [finding] = [each for each in json.loads(checked.stdout) if each["check"] == "push certificate"]
     assert finding["verdict"] == "warning"
+
+
+def test_doctor_looks_at_where_pushes_go(mdmserver: Mdmserver, state: Path) -> None:
+    config = (state / "config.toml").read_text()
+    found = {}
+    for name, apns in {"apple": "", "other": 'host = "127.0.0.1"', "absent": 'ca_file = "absent.pem"'}.items():
+        (state / "config.toml").write_text(f"{config}\n[apns]\n{apns}\n")
+        checked = mdmserver("doctor", "--state", str(state), "--json")
+        found[name] = [each["verdict"] for each in json.loads(checked.stdout) if each["check"] == "apns"]
+
+    assert found == {"apple": [], "other": ["warning"], "absent": ["failure"]}

@@ -61,7 +61,7 @@ async def test_a_device_that_is_to_be_pushed(fleet: Fleet, device: EnrollmentID)
     ("outcome", "code", "said"),
     [
         (BAD_DEVICE_TOKEN, "push_refused", "400 BadDeviceToken"),
-        (NO_ANSWER, "push_unanswered", "no answer from APNs connection lost"),
+        (NO_ANSWER, "push_unanswered", "no answer from APNs (connection lost)"),
         (UNREGISTERED, "push_token_stopped", "410 Unregistered"),
     ],
 )

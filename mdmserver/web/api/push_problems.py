@@ -1,6 +1,6 @@
-"""What is wrong, or soon will be, with waking devices at all: no certificate, one that ends, a topic that is halted."""
+"""What is wrong, or soon will be, with waking devices at all: certificates that are missing or end, halts, silence."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from mdmserver.push.certificates import days_left, warned_at
@@ -10,12 +10,18 @@ from mdmserver.web.api.certificate_problems import ServerProblem
 _RENEW = "renew it (not: create a new one) in Apple's portal with the same Apple ID, then install it"
 
 
-def topic_problems(certificates: Sequence[StoredPushCertificate], at: datetime) -> list[ServerProblem]:
-    """All that there are now."""
+def topic_problems(
+    certificates: Sequence[StoredPushCertificate], silences: Mapping[str, str], at: datetime
+) -> list[ServerProblem]:
+    """All that there are now; `silences` are topics on which APNs does not answer, and why not."""
     if not certificates:
         text = "there is no push certificate: devices are not woken; see `mdmserver push-certificate request`"
         return [ServerProblem(code="no_push_certificate", text=text)]
-    return [problem for each in certificates for problem in _problems_of(each, at)]
+    problems = [problem for each in certificates for problem in _problems_of(each, at)]
+    for topic, reason in silences.items():
+        text = f"pushes on {topic} have no answer from APNs: {reason}; they are tried again by themselves"
+        problems.append(ServerProblem(code="apns_does_not_answer", text=text))
+    return problems
 
 
 def _problems_of(certificate: StoredPushCertificate, at: datetime) -> Iterable[ServerProblem]:

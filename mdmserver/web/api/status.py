@@ -25,7 +25,7 @@ async def show_status(call: Call[Nothing, Nothing]) -> ServerStatus:
     pending = len(await call.services.devices.pending())
     open_commands = await call.services.commands.open_counts()
     problems = [
-        *topic_problems(call.services.push_certificates.all, call.services.clock()),
+        *topic_problems(call.services.push_certificates.all, call.services.push.silences, call.services.clock()),
         *_own_problems(has_authorities=bool(call.services.authorities), pending=pending),
         *await certificate_problems(call.config, call.services),
     ]

@@ -167,6 +167,23 @@ async def test_push_status_counts_by_standing(server: RunningServer, fleet: Flee
     assert (await server.get("/api/v1/status")).json["push"] == status
 
 
+async def test_silence_of_apns_is_a_problem_until_it_answers(
+    server: RunningServer, fleet: Fleet, push_gateway: FakeGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    id = str(await fleet.enroll(1))
+    said = []
+    for outcome in (NO_ANSWER, NO_ANSWER, BAD_DEVICE_TOKEN):
+        push_gateway.answer(outcome)
+        await server.post("/api/v1/push", {"targets": [id]})
+        problems = (await server.get("/api/v1/status")).json["problems"]
+        said.append([each["text"] for each in problems if each["code"] == "apns_does_not_answer"])
+
+    assert [len(texts) for texts in said] == [1, 1, 0]
+    assert "connection lost" in said[0][0]
+    events = [record.message for record in caplog.records if record.name == "mdmserver.push.sender"]
+    assert events == ["apns_does_not_answer", "apns_answers_again"]
+
+
 @pytest.mark.parametrize(
     ("days", "code"),
     [(61, None), (60, "push_certificate_expiring"), (1, "push_certificate_expiring"), (0, "push_certificate_expired")],
