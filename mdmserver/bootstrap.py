@@ -33,6 +33,7 @@ FLUSH_SECONDS = 30.0
 SWEEP_SECONDS = 10.0
 RESULTS_SECONDS = 15.0
 UNUSED_SECONDS = 600.0
+ERASED_SECONDS = 300.0
 RECONCILE_SECONDS = 1.0
 STALLED_SECONDS = 60.0
 PUSH_SECONDS = 1.0
@@ -142,6 +143,7 @@ def _jobs(composed: Composed) -> Sequence[Job]:
         Job(name="reconcile", work=composed.reconciler.work, every_seconds=RECONCILE_SECONDS, wait=for_changes),
         Job(name="stalled targets", work=composed.reconciler.find_stalled, every_seconds=STALLED_SECONDS),
         Job(name="renewal", work=composed.renewal.sweep, every_seconds=60 / RENEWAL_SWEEPS_PER_MINUTE),
+        Job(name="erased devices", work=composed.erased.sweep, every_seconds=ERASED_SECONDS),
         Job(name="unused", work=composed.unused.revoke, every_seconds=UNUSED_SECONDS),
     ]
 

@@ -21,6 +21,8 @@ from mdmserver.checkin.ports import NoDeclarations, TokenProvider
 from mdmserver.checkin.recognition import Recognition
 from mdmserver.checkin.service import CheckinService
 from mdmserver.clock import Clock
+from mdmserver.commands.clear_passcode import clear_passcode_renderer
+from mdmserver.commands.destructive import CLEAR_PASSCODE, DestructiveRules
 from mdmserver.commands.model import RENEWAL
 from mdmserver.commands.results import ResultProcessor
 from mdmserver.commands.service import CommandService
@@ -28,6 +30,7 @@ from mdmserver.config import Config
 from mdmserver.devices.identity import ExpiredIdentity
 from mdmserver.devices.presence import Presence
 from mdmserver.devices.service import DeviceService
+from mdmserver.enrollment.erased import ErasedDevices
 from mdmserver.enrollment.leaving import Leaving
 from mdmserver.enrollment.profile import EnrollmentProfiles, ProfileSettings, ProfileSigner, renewal_renderer
 from mdmserver.enrollment.renewal import Pace, Renewal
@@ -68,6 +71,7 @@ class Composed:
     services: Services
     renewal: Renewal
     unused: UnusedCertificates
+    erased: ErasedDevices
     sender: PushSender
     reconciler: Reconciler
 
@@ -132,15 +136,7 @@ def compose(ground: Ground) -> Composed:
         access=AccessService(storage=storage, access=stores.access, audit=audit, clock=clock),
         audit=AuditService(storage=storage, audit=audit),
         devices=devices,
-        commands=CommandService(
-            storage=storage,
-            commands=stores.commands,
-            devices=stores.devices,
-            audit=audit,
-            hints=parts.hints,
-            clock=clock,
-            enrollment_profile_identifier=parts.profiles.identifier,
-        ),
+        commands=_commands(parts),
         checkin=_checkin(parts),
         exchange=_exchange(parts),
         results=parts.results,
@@ -184,8 +180,14 @@ def compose(ground: Ground) -> Composed:
         clock=clock,
     )
     unused = UnusedCertificates(storage=storage, issuance=stores.issuance, audit=audit, clock=clock)
+    erased = ErasedDevices(storage=storage, devices=stores.devices, commands=stores.commands, audit=audit, clock=clock)
     return Composed(
-        services=services, renewal=_renewal(parts), unused=unused, sender=parts.sender, reconciler=parts.apps.reconciler
+        services=services,
+        renewal=_renewal(parts),
+        unused=unused,
+        erased=erased,
+        sender=parts.sender,
+        reconciler=parts.apps.reconciler,
     )
 
 
@@ -228,7 +230,7 @@ def _parts(ground: Ground) -> _Parts:
             storage=storage,
             commands=stores.commands,
             clock=clock,
-            handlers=result_handlers(stores.devices) | apps.answers.handlers(),
+            handlers=result_handlers(stores.devices, stores.commands) | apps.answers.handlers(),
         ),
         profile_settings=settings,
         profiles=profiles,
@@ -321,7 +323,11 @@ def _exchange(parts: _Parts) -> Exchange:
         hints=parts.hints,
         clock=parts.ground.clock,
         gate=parts.gate,
-        renderers={RENEWAL: renewal, APP: parts.apps.deliveries.renderer},
+        renderers={
+            RENEWAL: renewal,
+            APP: parts.apps.deliveries.renderer,
+            CLEAR_PASSCODE: clear_passcode_renderer(parts.stores.devices),
+        },
         processed_request_types=parts.results.request_types,
         served=parts.served,
     )
@@ -358,6 +364,25 @@ def _scep(parts: _Parts) -> SCEPService:
         issuing=issuing,
         settings=SCEPSettings(allow_des=settings.allow_des, allow_rsa_1024=settings.allow_rsa_1024),
         offload=ground.offload,
+    )
+
+
+def _commands(parts: _Parts) -> CommandService:
+    settings = parts.ground.config.destructive
+    return CommandService(
+        storage=parts.ground.storage,
+        commands=parts.stores.commands,
+        devices=parts.stores.devices,
+        audit=parts.stores.audit,
+        hints=parts.hints,
+        clock=parts.ground.clock,
+        rules=DestructiveRules(
+            per_ten_minutes=settings.per_ten_minutes,
+            cap_percent=settings.cap_percent,
+            time_to_live=timedelta(hours=settings.ttl_hours),
+            hold=timedelta(minutes=settings.hold_minutes),
+        ),
+        enrollment_profile_identifier=parts.profiles.identifier,
     )
 
 

@@ -16,6 +16,7 @@ Proof = Literal["signature", "mtls", "header", "mtls+signature", "header+signatu
 """How a device may prove its certificate on a listener; "a+b" means both."""
 
 KIB, MIB = 1024, 1024 * 1024
+MAXIMUM_DESTRUCTIVE_HOURS = 30 * 24
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,6 +113,18 @@ class APNs(Section, frozen=True):
     """At most; the pace adapts to how fast the devices that come are served."""
 
 
+class Destructive(Section, frozen=True):
+    """Commands that erase, lock, clear a passcode or end management. They need a scope of their own."""
+
+    per_ten_minutes: int = 0
+    """To how many devices in ten minutes; 0 for five or `cap_percent` of the enrolled ones, whichever is more."""
+    cap_percent: float = 1
+    ttl_hours: float = 24
+    """How long one that was not delivered may live."""
+    hold_minutes: float = 5
+    """For how long one for several devices waits, so that it can be cancelled."""
+
+
 class Limits(Section, frozen=True):
     """Sizes in bytes, times in seconds."""
 
@@ -147,6 +160,7 @@ class Config(Section, frozen=True):
     ca: CA = CA()
     enrollment: Enrollment = Enrollment()
     apns: APNs = APNs()
+    destructive: Destructive = Destructive()
     limits: Limits = Limits()
     log: Log = Log()
     device_ca: tuple[DeviceCA, ...] = ()
@@ -239,7 +253,22 @@ def _checked(config: Config) -> Config:
             "configuration: apns.port, apns.concurrency and apns.pushes_per_second must be positive",
             code="invalid_configuration",
         )
+    _check_destructive(config.destructive)
     return config
+
+
+def _check_destructive(rules: Destructive) -> None:
+    if rules.per_ten_minutes < 0 or not 0 <= rules.cap_percent <= 100:
+        raise Invalid(
+            "configuration: destructive.per_ten_minutes is 0 or more, destructive.cap_percent a percentage",
+            code="invalid_configuration",
+        )
+    if not 0 <= rules.hold_minutes < rules.ttl_hours * 60 <= MAXIMUM_DESTRUCTIVE_HOURS * 60:
+        raise Invalid(
+            "configuration: destructive.hold_minutes must be shorter than destructive.ttl_hours, and that at most "
+            f"{MAXIMUM_DESTRUCTIVE_HOURS}",
+            code="invalid_configuration",
+        )
 
 
 _SECTIONS: dict[str, type[Section]] = {
@@ -252,6 +281,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "ca": CA,
     "enrollment": Enrollment,
     "apns": APNs,
+    "destructive": Destructive,
     "limits": Limits,
     "log": Log,
 }

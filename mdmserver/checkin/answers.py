@@ -6,7 +6,8 @@ from typing import Any
 
 from mdmserver.commands.model import StoredResult
 from mdmserver.commands.results import Change, ResultHandler
-from mdmserver.devices.model import DeviceFacts, EventKind
+from mdmserver.commands.store import CommandStore
+from mdmserver.devices.model import DeviceFacts, Enrollment, EventKind
 from mdmserver.devices.store import DeviceStore
 from mdmserver.protocol import Status, loads
 from mdmserver.transaction import Transaction
@@ -25,7 +26,7 @@ _FACTS = {
 }
 
 
-def result_handlers(devices: DeviceStore) -> dict[str, ResultHandler]:
+def result_handlers(devices: DeviceStore, commands: CommandStore) -> dict[str, ResultHandler]:
     """Handlers by request type."""
 
     def device_information(result: StoredResult) -> Change | None:
@@ -49,11 +50,35 @@ def result_handlers(devices: DeviceStore) -> dict[str, ResultHandler]:
 
         return change
 
+    def erased(result: StoredResult) -> Change | None:
+        if result.status is not Status.ACKNOWLEDGED:
+            return None
+
+        async def change(tx: Transaction) -> None:
+            enrollment = await devices.enrollment(tx, result.enrollment)
+            if enrollment is None or not _is_of_this_life(enrollment, result) or enrollment.id.is_user_channel:
+                return
+            at = result.received_at
+            await commands.clear_queue(tx, enrollment.row, users=True, reason="the device was erased", at=at)
+            await devices.mark_erased(tx, enrollment.row, at=at)
+            await devices.add_event(
+                tx, enrollment.row, EventKind.ERASE_ACKNOWLEDGED, detail="", life=enrollment.life, at=at
+            )
+
+        return change
+
     return {
+        "EraseDevice": erased,
         "DeviceInformation": device_information,
         "DeviceConfigured": configured,
         "UserConfigured": configured,
     }
+
+
+def _is_of_this_life(enrollment: Enrollment, result: StoredResult) -> bool:
+    # An erased device may have enrolled again before its answer was worked through.
+    enrolled_at = enrollment.enrolled_at
+    return enrollment.enabled and enrolled_at is not None and enrolled_at <= result.received_at
 
 
 def _facts_in(answers: Mapping[str, Any]) -> DeviceFacts:

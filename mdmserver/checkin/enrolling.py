@@ -159,8 +159,8 @@ class Enrolling:
     async def _known_enrollment(self, tx: Transaction, known: Identification) -> KnownEnrollment | None:
         if known.device is None:
             return None
-        # One that was told to unenroll and comes back with another certificate has done what it was told.
-        has_gone = known.device.is_to_unenroll and known.identity is None
+        # One that was told to unenroll or erase and comes back with another certificate has done what it was told.
+        has_gone = (known.device.is_to_unenroll or known.device.is_erased) and known.identity is None
         return KnownEnrollment(
             row=known.device.row,
             is_live=known.device.is_live and not has_gone,

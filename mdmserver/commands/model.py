@@ -78,6 +78,8 @@ class OpenItem:
     withdrawn_as: ItemState | None = None
     renderer: str | None = None
     """Who makes its bytes for each delivery; None for bytes that are stored."""
+    is_held: bool = False
+    """In quarantine: not offered until a person releases it."""
 
     @property
     def is_renewal(self) -> bool:
@@ -101,7 +103,7 @@ def next_offer(items: Iterable[OpenItem], *, after: Status, at: datetime) -> Ope
 
 
 def _is_due(item: OpenItem, *, after: Status, at: datetime) -> bool:
-    if item.state not in OFFERED_STATES:
+    if item.state not in OFFERED_STATES or item.is_held:
         return False
     if item.state is ItemState.NOT_NOW and after is Status.NOT_NOW:
         return False
@@ -149,6 +151,7 @@ class NewCommand:
     expires_at: datetime | None = None
     priority: int = 0
     renderer: str | None = None
+    is_destructive: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +168,7 @@ class CommandRecord:
     not_before: datetime | None
     expires_at: datetime | None
     priority: int
+    is_destructive: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +193,8 @@ class QueueItem:
     finished_at: datetime | None
     reason: str | None
     withdrawn_as: ItemState | None
+    held_at: datetime | None = None
+    """Since when it is in quarantine, if it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

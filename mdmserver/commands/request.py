@@ -1,15 +1,17 @@
 """What a caller asks to be sent, checked and turned into the command that is stored. Pure.
 
 A raw plist keeps its bytes and its CommandUUID; a payload (the `Command` dictionary alone) gets a CommandUUID and is
-written by us, once, so that every target and every delivery gets the same bytes.
+written by us, once, so that every target and every delivery gets the same bytes. Neither holds for a ClearPasscode
+that brings no UnlockToken: it is rendered for each device.
 """
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from mdmserver.commands.destructive import CLEAR_PASSCODE, takes_a_new_pin
 from mdmserver.commands.model import MAXIMUM_PRIORITY, NewCommand
 from mdmserver.errors import Invalid, ScopeMissing
 from mdmserver.protocol import (
@@ -21,13 +23,17 @@ from mdmserver.protocol import (
     parse_command,
     parse_command_payload,
 )
+from mdmserver.secret import Secret
 
 _KEY_LENGTH = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandRequest:
-    """Either `plist` (a whole command as another tool wrote it) or `payload` (its Command dictionary)."""
+    """Either `plist` (a whole command as another tool wrote it) or `payload` (its Command dictionary).
+
+    `may_destroy` says that the caller has the scope for destructive commands.
+    """
 
     plist: bytes | None = field(default=None, repr=False)
     payload: Mapping[str, Any] | None = field(default=None, repr=False)
@@ -35,6 +41,15 @@ class CommandRequest:
     not_before: datetime | None = None
     expires_at: datetime | None = None
     priority: int = 0
+    may_destroy: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composed:
+    """The command to store, and the PIN that was made for it, if one was: nobody sees it a second time."""
+
+    command: NewCommand
+    pin: Secret[str] | None = None
 
 
 def compose(
@@ -43,20 +58,22 @@ def compose(
     new_uuid: Callable[[], str],
     at: datetime,
     enrollment_profile_identifier: str | None = None,
-) -> NewCommand:
-    """The command to store. Raises Invalid for what cannot be right and ScopeMissing for what is not offered.
+    new_pin: Callable[[], str] | None = None,
+) -> Composed:
+    """The command to store. Raises Invalid for what cannot be right and ScopeMissing for what the caller may not send.
 
-    Among the latter is removing the profile of that identifier: it ends management.
+    Among the latter is removing the profile of that identifier: it ends management. `new_pin` None makes no PIN.
     """
     _check_options(request, at)
     command, content = _command_of(request, new_uuid)
-    if _is_refused(command, enrollment_profile_identifier):
-        raise ScopeMissing(
-            f"{command.request_type} is not offered: destructive commands need a scope and a cap that this server does "
-            "not have yet",
-            code="destructive_command_refused",
-        )
-    return NewCommand(
+    destroys = _is_destructive(command, enrollment_profile_identifier)
+    if destroys and not request.may_destroy:
+        raise ScopeMissing(f"{command.request_type} is a destructive command: it needs the scope commands:destroy")
+    pin = None
+    if destroys and request.payload is not None and takes_a_new_pin(request.payload) and new_pin is not None:
+        pin = Secret(new_pin())
+        command = build_command(command.uuid, {**request.payload, "PIN": pin.reveal()})
+    new = NewCommand(
         uuid=command.uuid,
         request_type=command.request_type,
         body=command.body,
@@ -65,16 +82,25 @@ def compose(
         not_before=request.not_before,
         expires_at=request.expires_at,
         priority=request.priority,
+        is_destructive=destroys,
     )
+    return Composed(command=_referring(new), pin=pin)
 
 
-def _is_refused(command: Command, enrollment_profile_identifier: str | None) -> bool:
+def _is_destructive(command: Command, enrollment_profile_identifier: str | None) -> bool:
     if command.request_type != "RemoveProfile":
         return is_destructive(command.request_type)
     _, payload = parse_command_payload(command.body)
     return enrollment_profile_identifier is not None and is_destructive(
         command.request_type, payload, enrollment_profile_identifier=enrollment_profile_identifier
     )
+
+
+def _referring(command: NewCommand) -> NewCommand:
+    """A ClearPasscode without UnlockToken stores none: its renderer takes the one that the device sent (S25)."""
+    if command.request_type != "ClearPasscode" or "UnlockToken" in parse_command_payload(command.body)[1]:
+        return command
+    return replace(command, body=b"", renderer=CLEAR_PASSCODE)
 
 
 def _command_of(request: CommandRequest, new_uuid: Callable[[], str]) -> tuple[Command, bytes]:

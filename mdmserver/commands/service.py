@@ -1,13 +1,15 @@
 """Enqueue, follow and cancel commands. Handing them out to devices is `checkin`; waking devices is `push`."""
 
+import secrets
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from mdmserver.audit.model import Actor
+from mdmserver.audit.model import Actor, ActorKind
 from mdmserver.audit.store import AuditStore
 from mdmserver.clock import Clock
+from mdmserver.commands.destructive import DEFAULT_RULES, DestructiveRules
 from mdmserver.commands.enqueue import Enqueued, Enqueuer
 from mdmserver.commands.explain import Explanation, explain, timeline_of
 from mdmserver.commands.model import (
@@ -23,13 +25,14 @@ from mdmserver.commands.request import CommandRequest
 from mdmserver.commands.store import CommandStore, ItemFilter
 from mdmserver.devices.model import EnrollmentRow, TimelineEntry
 from mdmserver.devices.store import DeviceStore
-from mdmserver.errors import NotFound
-from mdmserver.events import Hints
+from mdmserver.errors import Conflict, NotFound
+from mdmserver.events import Hint, Hints
 from mdmserver.paging import Page, checked_limit, decode_cursor, page_of
 from mdmserver.protocol import CommandUUID, EnrollmentType
 from mdmserver.transaction import Storage, Transaction
 
 _EXPIRE_CHUNK = 500
+_QUARANTINE = Actor(kind=ActorKind.BACKGROUND, name="quarantine")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +66,15 @@ class CommandService:
         hints: Hints,
         clock: Clock,
         new_uuid: Callable[[], str] = lambda: str(uuid.uuid4()).upper(),
+        new_pin: Callable[[], str] = lambda: f"{secrets.randbelow(10**6):06d}",
+        rules: DestructiveRules = DEFAULT_RULES,
         enrollment_profile_identifier: str | None = None,
     ) -> None:
         self._storage = storage
         self._commands = commands
         self._devices = devices
         self._audit = audit
+        self._hints = hints
         self._clock = clock
         self._enqueuer = Enqueuer(
             storage=storage,
@@ -78,6 +84,8 @@ class CommandService:
             hints=hints,
             clock=clock,
             new_uuid=new_uuid,
+            new_pin=new_pin,
+            rules=rules,
             enrollment_profile_identifier=enrollment_profile_identifier,
         )
 
@@ -213,12 +221,51 @@ class CommandService:
         return await self._storage.run(body)
 
     async def command_body(self, command_uuid: CommandUUID) -> bytes:
-        """The command's bytes, for those who may send commands. Raises NotFound."""
+        """The command's bytes, for those who may send commands. Raises NotFound, and Conflict for a destructive one:
+        it may hold a PIN or an UnlockToken, and neither is shown again (S25, S28)."""
 
         async def body(tx: Transaction) -> bytes:
-            return await self._commands.body(tx, (await self._record(tx, command_uuid)).row)
+            record = await self._record(tx, command_uuid)
+            if record.is_destructive:
+                raise Conflict(f"the body of a {record.request_type} is not shown", code="body_not_shown")
+            return await self._commands.body(tx, record.row)
 
         return await self._storage.read(body)
+
+    async def quarantine(self) -> int:
+        """Hold every open destructive command until a person releases or cancels it; how many items.
+
+        For what a restored backup brings back: it may have been cancelled since, or done. Call it before devices are
+        served. Again it holds only what was enqueued since.
+        """
+
+        async def body(tx: Transaction) -> int:
+            at = self._clock()
+            number = await self._commands.hold_destructive(tx, at=at)
+            if number:
+                await self._audit.append(
+                    tx, at=at, actor=_QUARANTINE, action="command.quarantine", subject="", detail={"items": number}
+                )
+            return number
+
+        return await self._storage.run(body)
+
+    async def release(self, command_uuid: CommandUUID, *, actor: Actor) -> int:
+        """Let a command out of quarantine; for how many devices. Raises NotFound, and Conflict if it is not in it."""
+
+        async def body(tx: Transaction) -> int:
+            record, at = await self._record(tx, command_uuid), self._clock()
+            number = await self._commands.release_held(tx, record.row, at=at)
+            if not number:
+                raise Conflict(f"command {command_uuid} is not held", code="command_not_held")
+            await self._audit.append(
+                tx, at=at, actor=actor, action="command.release", subject=command_uuid, detail={"items": number}
+            )
+            return number
+
+        number = await self._storage.run(body)
+        self._hints.give(Hint.COMMANDS_QUEUED)
+        return number
 
     async def open_counts(self) -> dict[ItemState, int]:
         """Open items by state, over all enrollments."""

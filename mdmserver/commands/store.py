@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from mdmserver.commands.destructive import Use
 from mdmserver.commands.model import (
     CommandRecord,
     CommandRow,
@@ -86,6 +87,23 @@ class CommandStore(Protocol):
     ) -> tuple[int, EnrollmentRow | None]:
         """Queue it for up to `limit` enabled enrollments of these types above `after`; how many, and the last one
         (None: no more)."""
+        ...
+
+    async def destructive_uses(self, tx: Transaction, *, since: datetime) -> list[Use]:
+        """What destructive commands were enqueued for after then, oldest first. Nobody else adds to it until the
+        transaction is done."""
+        ...
+
+    async def add_destructive_use(self, tx: Transaction, command: CommandRow, use: Use) -> None:
+        """Count devices that a destructive command was enqueued for."""
+        ...
+
+    async def hold_destructive(self, tx: Transaction, *, at: datetime) -> int:
+        """Put every open destructive item in quarantine; how many that were not in it."""
+        ...
+
+    async def release_held(self, tx: Transaction, command: CommandRow, *, at: datetime) -> int:
+        """Let a command's items out of quarantine, and have their devices woken; how many."""
         ...
 
     async def has_open_renewal(self, tx: Transaction, enrollment: EnrollmentRow) -> bool:

@@ -73,6 +73,8 @@ class Enrollment:
     user_name: str | None = None
     """For whom the device was invited, as the administrator wrote it."""
     is_to_unenroll: bool = False
+    erased_at: datetime | None = None
+    """When it acknowledged an erase, if it did in this life and has not shown since that it did not do it."""
     created_at: datetime
     enrolled_at: datetime | None
     last_seen_at: datetime | None
@@ -83,14 +85,18 @@ class Enrollment:
         """Where the enrollment stands in its life."""
         if self.ended_at is not None:
             return EnrollmentState.ENDED
-        return EnrollmentState.ENROLLED if self.enabled else EnrollmentState.ENROLLING
+        if self.enabled:
+            return EnrollmentState.ENROLLED
+        return EnrollmentState.ENROLLING if self.erased_at is None else EnrollmentState.ERASED
 
 
 class EnrollmentState(StrEnum):
-    """enrolling: Authenticate came, TokenUpdate not yet; enrolled: takes commands; ended: checked out or deleted."""
+    """enrolling: Authenticate came, TokenUpdate not yet; enrolled: takes commands; erased: it acknowledged an
+    erase and ends a day later; ended: checked out or deleted."""
 
     ENROLLING = "enrolling"
     ENROLLED = "enrolled"
+    ERASED = "erased"
     ENDED = "ended"
 
 
@@ -122,6 +128,9 @@ class EventKind(StrEnum):
     RENEWED = "certificate_renewed"
     UNENROLL_REQUESTED = "unenroll_requested"
     RETIRED = "retired"
+    ERASE_ACKNOWLEDGED = "erase_acknowledged"
+    ERASE_NOT_DONE = "erase_not_done"
+    ERASED = "erased"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

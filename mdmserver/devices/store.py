@@ -36,6 +36,8 @@ class Channel:
     is_to_unenroll: bool = False
     has_reauthenticated: bool = False
     """It renewed its certificate, and no TokenUpdate has come since."""
+    is_erased: bool = False
+    """It acknowledged an erase, and nothing has shown since that it did not do it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,18 @@ class Target:
 
     row: EnrollmentRow
     is_live: bool
+    product_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErasedDevice:
+    """A device that acknowledged an erase, and when it was last seen."""
+
+    device: EnrollmentRow
+    id: EnrollmentID
+    life: int
+    erased_at: datetime
+    last_seen_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +227,30 @@ class DeviceStore(Protocol):
 
     async def bootstrap_token(self, tx: Transaction, device: EnrollmentID) -> Secret[bytes] | None:
         """The device's bootstrap token, or None."""
+        ...
+
+    async def unlock_token(self, tx: Transaction, row: EnrollmentRow) -> Secret[bytes] | None:
+        """The device's unlock token, for its ClearPasscode alone (S25); None if it sent none."""
+        ...
+
+    async def with_unlock_token(self, tx: Transaction, rows: Sequence[EnrollmentRow]) -> set[EnrollmentRow]:
+        """Which of these have sent an unlock token."""
+        ...
+
+    async def enabled_devices(self, tx: Transaction) -> int:
+        """How many devices are enrolled, without their users."""
+        ...
+
+    async def mark_erased(self, tx: Transaction, device: EnrollmentRow, *, at: datetime) -> None:
+        """The device said that it erases itself: it is not enabled any more."""
+        ...
+
+    async def unmark_erased(self, tx: Transaction, device: EnrollmentRow) -> None:
+        """It did not: it is enabled as before."""
+        ...
+
+    async def erased_devices(self, tx: Transaction, *, after: EnrollmentRow | None, limit: int) -> list[ErasedDevice]:
+        """Live devices that acknowledged an erase, in order of row."""
         ...
 
     async def add_event(

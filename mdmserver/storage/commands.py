@@ -7,6 +7,7 @@ from mdmserver.commands.model import CommandRecord, CommandRow, NewCommand
 from mdmserver.devices.model import EnrollmentRow
 from mdmserver.protocol import CommandUUID
 from mdmserver.storage.bodies import BodyCache
+from mdmserver.storage.destructive import DestructiveRows
 from mdmserver.storage.push import ask_to_wake
 from mdmserver.storage.queue import QueueRows
 from mdmserver.storage.results import ResultRows
@@ -15,11 +16,12 @@ from mdmserver.storage.vault import Place, Vault
 from mdmserver.transaction import Row, Transaction
 
 _COLUMNS = (
-    "id, uuid, request_type, created_at, created_by, idempotency_key, content_hash, not_before, expires_at, priority"
+    "id, uuid, request_type, created_at, created_by, idempotency_key, content_hash, not_before, expires_at, priority, "
+    "is_destructive"
 )
 
 
-class SQLCommandStore(QueueRows, ResultRows):
+class SQLCommandStore(QueueRows, ResultRows, DestructiveRows):
     """The CommandStore of SQLite."""
 
     def __init__(self, vault: Vault) -> None:
@@ -32,11 +34,12 @@ class SQLCommandStore(QueueRows, ResultRows):
         """Keep a command, its body sealed; None if its uuid or idempotency key is taken."""
         row = await tx.fetch_one(
             "INSERT INTO command (uuid, request_type, body_sealed, content_hash, idempotency_key, priority, "
-            "not_before, expires_at, created_at, created_by, renderer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "not_before, expires_at, created_at, created_by, renderer, is_destructive) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT DO NOTHING RETURNING id",
             command.uuid, command.request_type, self._vault.seal(command.body, _place(command.uuid)),
             command.content_hash, command.idempotency_key, command.priority, stored(command.not_before),
-            stored(command.expires_at), stored(at), created_by, command.renderer,
+            stored(command.expires_at), stored(at), created_by, command.renderer, int(command.is_destructive),
         )  # fmt: skip
         if row is None:
             return None
@@ -145,4 +148,5 @@ def _command_of(row: Row) -> CommandRecord:
         not_before=loaded(row[7]),
         expires_at=loaded(row[8]),
         priority=row[9],
+        is_destructive=bool(row[10]),
     )

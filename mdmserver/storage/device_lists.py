@@ -20,13 +20,14 @@ _PUSH = ("due_at", "pushed_at", "pushed_status", "pushed_reason", "pushed_id", "
 _COLUMNS = (
     "id, key, life, enabled, ended_at, topic, push_token_sealed IS NOT NULL, tally, awaiting_configuration, "
     "user_short_name, user_long_name, created_at, enrolled_at, last_seen_at, user_name, "
-    "unenroll_requested_at IS NOT NULL, " + ", ".join((*_PUSH, *_FACTS))
+    "unenroll_requested_at IS NOT NULL, erased_at, " + ", ".join((*_PUSH, *_FACTS))
 )
 _FROM = "FROM enrollment LEFT JOIN push_target ON enrollment_id = id"
 _STATES = {
     EnrollmentState.ENDED: "ended_at IS NOT NULL",
     EnrollmentState.ENROLLED: "ended_at IS NULL AND enabled = 1",
-    EnrollmentState.ENROLLING: "ended_at IS NULL AND enabled = 0",
+    EnrollmentState.ERASED: "ended_at IS NULL AND enabled = 0 AND erased_at IS NOT NULL",
+    EnrollmentState.ENROLLING: "ended_at IS NULL AND enabled = 0 AND erased_at IS NULL",
 }
 
 
@@ -56,15 +57,15 @@ class DeviceLists:
         """The same without serial numbers, for many at once; unknown and ambiguous ones are missing from the answer."""
         marks = ", ".join("?" * len(references))
         rows = await tx.fetch_all(
-            f"SELECT key, external_id, id, ended_at IS NULL FROM enrollment WHERE (key IN ({marks}) "
+            f"SELECT key, external_id, id, ended_at IS NULL, product_name FROM enrollment WHERE (key IN ({marks}) "
             f"OR external_id IN ({marks})) AND deleted_at IS NULL ORDER BY id",
             *references,
             *references,
         )
         by_key: dict[str, Target] = {}
         by_name: dict[str, list[Target]] = {}
-        for key, name, row, is_live in rows:
-            by_key[key] = Target(row=EnrollmentRow(row), is_live=bool(is_live))
+        for key, name, row, is_live, product_name in rows:
+            by_key[key] = Target(row=EnrollmentRow(row), is_live=bool(is_live), product_name=product_name)
             by_name.setdefault(name, []).append(by_key[key])
         # A device chooses what it is called: one that took another's name must not get what was meant for that one.
         unambiguous = {name: targets[0] for name, targets in by_name.items() if len(targets) == 1}
@@ -105,8 +106,8 @@ class DeviceLists:
 
 
 def _enrollment_of(row: Row) -> Enrollment:
-    next_at, pushed_at, status, reason, apns_id, accepted_at, stopped_at = row[16:23]
-    facts = dict(zip(_FACTS, row[23:], strict=True))
+    next_at, pushed_at, status, reason, apns_id, accepted_at, stopped_at = row[17:24]
+    facts = dict(zip(_FACTS, row[24:], strict=True))
     return Enrollment(
         row=EnrollmentRow(row[0]),
         id=EnrollmentID.from_key(row[1]),
@@ -124,6 +125,7 @@ def _enrollment_of(row: Row) -> Enrollment:
         last_seen_at=loaded(row[13]),
         user_name=row[14],
         is_to_unenroll=bool(row[15]),
+        erased_at=loaded(row[16]),
         facts=DeviceFacts(**facts),
         push=PushStanding(
             next_at=loaded(next_at) if stopped_at is None else None,

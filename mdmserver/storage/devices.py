@@ -7,6 +7,7 @@ from mdmserver.devices.model import DeviceFacts, EnrollmentRow, EventKind, PushI
 from mdmserver.protocol import EnrollmentID
 from mdmserver.secret import Secret
 from mdmserver.storage.device_lists import DeviceLists
+from mdmserver.storage.erasing import ErasingRows
 from mdmserver.storage.identities import IdentityRows
 from mdmserver.storage.times import loaded, stored
 from mdmserver.storage.vault import Place, Vault
@@ -17,11 +18,11 @@ _FACTS = tuple(DeviceFacts.__slots__)
 _SET_FACTS = ", ".join(f"{name} = coalesce(?, {name})" for name in _FACTS)
 
 
-class SQLDeviceStore(IdentityRows, DeviceLists):
+class SQLDeviceStore(IdentityRows, DeviceLists, ErasingRows):
     """The DeviceStore of SQLite."""
 
     def __init__(self, vault: Vault) -> None:
-        self._vault = vault
+        super().__init__(vault)
 
     async def insert_enrollment(
         self, tx: Transaction, id: EnrollmentID, *, parent: EnrollmentRow | None, life: int, at: datetime
@@ -39,7 +40,7 @@ class SQLDeviceStore(IdentityRows, DeviceLists):
         """Give a device its next life: not enabled, not ended, no tokens. Its user channels end."""
         await tx.execute(
             "UPDATE enrollment SET life = ?, enabled = 0, ended_at = NULL, released_at = NULL, tally = 0, "
-            "unenroll_requested_at = NULL, reauthenticated_at = NULL, deleted_at = NULL, "
+            "erased_at = NULL, unenroll_requested_at = NULL, reauthenticated_at = NULL, deleted_at = NULL, "
             "awaiting_configuration = 0, enrolled_at = NULL, push_token_sealed = NULL, push_magic_sealed = NULL, "
             "unlock_token_sealed = NULL, bootstrap_token_sealed = NULL WHERE id = ?",
             life,
@@ -116,7 +117,8 @@ class SQLDeviceStore(IdentityRows, DeviceLists):
         awaiting = None if awaiting_configuration is None else int(awaiting_configuration)
         updated = await tx.fetch_one(
             "UPDATE enrollment SET enabled = 1, tally = tally + 1, reauthenticated_at = NULL, topic = ?, "
-            "push_token_sealed = ?, push_magic_sealed = ?, unlock_token_sealed = coalesce(?, unlock_token_sealed), "
+            "erased_at = NULL, push_token_sealed = ?, push_magic_sealed = ?, "
+            "unlock_token_sealed = coalesce(?, unlock_token_sealed), "
             "awaiting_configuration = coalesce(?, awaiting_configuration), "
             "user_short_name = coalesce(?, user_short_name), user_long_name = coalesce(?, user_long_name), "
             "enrolled_at = coalesce(enrolled_at, ?), last_seen_at = ?, push_token_at = ? WHERE id = ? RETURNING tally",

@@ -12,7 +12,8 @@ from mdmserver.transaction import Row, Transaction
 
 _CHANNEL = (
     "SELECT id, coalesce(parent_id, id), life, ended_at IS NULL, enabled, awaiting_configuration, tally, "
-    "unenroll_requested_at IS NOT NULL, reauthenticated_at IS NOT NULL "
+    "unenroll_requested_at IS NOT NULL, reauthenticated_at IS NOT NULL, "
+    "erased_at IS NOT NULL "
     "FROM enrollment WHERE key = ?"
 )
 
@@ -264,6 +265,7 @@ def _channel_of(row: Row | None) -> Channel | None:
         token_update_tally=row[6],
         is_to_unenroll=bool(row[7]),
         has_reauthenticated=bool(row[8]),
+        is_erased=bool(row[9]),
     )
 
 

@@ -30,7 +30,8 @@ _CANDIDATE = (
     "SELECT p.enrollment_id, e.key, e.topic, e.push_token_sealed, e.push_magic_sealed, e.push_token_at, "
     "e.last_seen_at, p.asks, p.step, p.failures, p.apns_id, e.enabled, p.is_asked, "
     "(SELECT min(coalesce(q.not_before, 0)) FROM queue_item q WHERE q.enrollment_id = p.enrollment_id "
-    "AND q.finished_at IS NULL AND q.state <> 'withdrawn' AND (q.expires_at IS NULL OR q.expires_at > ?)) "
+    "AND q.finished_at IS NULL AND q.state <> 'withdrawn' AND q.held_at IS NULL "
+    "AND (q.expires_at IS NULL OR q.expires_at > ?)) "
     "FROM push_target p JOIN enrollment e ON e.id = p.enrollment_id WHERE "
 )
 
@@ -103,7 +104,7 @@ class SQLPushStore(PushCertificateRows):
                 elsewhere.append((topic, enrollment))
             elif left[topic] > 0:
                 left[topic] -= 1
-                claimed.append(self._due_of(row))
+                claimed.append(self._due_of(row, at))
             else:
                 otherwise.append((stored(rooms[topic].again_at), enrollment))
         if elsewhere:
@@ -122,7 +123,7 @@ class SQLPushStore(PushCertificateRows):
         await self.ask(tx, enrollments, at=at)
         marks = ", ".join("?" * len(enrollments))
         rows = await tx.fetch_all(f"{_CANDIDATE} p.enrollment_id IN ({marks})", stored(at), *enrollments)
-        claimed = [self._due_of(row) for row in rows if row[11] and row[3] is not None and row[2] in topics]
+        claimed = [self._due_of(row, at) for row in rows if row[11] and row[3] is not None and row[2] in topics]
         await self._claim(tx, claimed, until)
         return claimed
 
@@ -139,7 +140,7 @@ class SQLPushStore(PushCertificateRows):
         )
         if row is None:
             return None
-        due = self._due_of(row)
+        due = self._due_of(row, at)
         await self._claim(tx, [due], until)
         return due
 
@@ -233,7 +234,7 @@ class SQLPushStore(PushCertificateRows):
             [(stored(until), stored(until), due.apns_id, due.enrollment) for due in claimed],
         )
 
-    def _due_of(self, row: Row) -> Due:
+    def _due_of(self, row: Row, at: datetime) -> Due:
         id = EnrollmentID.from_key(row[1])
         return Due(
             enrollment=EnrollmentRow(row[0]),
@@ -246,6 +247,7 @@ class SQLPushStore(PushCertificateRows):
             step=row[8],
             failures=row[9],
             apns_id=row[10] or str(uuid4()),
+            claimed_at=at,
         )
 
 
@@ -257,7 +259,8 @@ def _recorded_values(each: Recorded) -> tuple[object, ...]:
         each.due.apns_id if outcome.status is None else None,
         at, outcome.status, outcome.reason, _apns_id(each), at if outcome.is_accepted else None, each.failures, held,
         asks, each.step, asks, outcome.status, asks, at if each.stops else None,
-        asks, held, next_at, at, next_at, held, held, each.due.enrollment,
+        # What opened while the push was on its way is not what it told of.
+        asks, held, next_at, stored(each.due.claimed_at), next_at, held, held, each.due.enrollment,
     )  # fmt: skip
 
 

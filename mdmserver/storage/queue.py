@@ -21,14 +21,15 @@ from mdmserver.transaction import Row, Transaction
 
 _OPEN = (
     "SELECT q.id, q.command_id, c.uuid, c.request_type, q.state, q.priority, q.deliveries, q.not_now_count, "
-    "q.not_before, q.expires_at, q.withdrawn_as, c.renderer FROM queue_item q JOIN command c ON c.id = q.command_id "
+    "q.not_before, q.expires_at, q.withdrawn_as, c.renderer, q.held_at IS NOT NULL "
+    "FROM queue_item q JOIN command c ON c.id = q.command_id "
     "WHERE q.enrollment_id = ? AND q.finished_at IS NULL"
 )
 _OFFERED_ORDER = f"q.deliveries - q.not_now_count >= {STUBBORN_DELIVERIES}, q.priority DESC, q.id"
 _ITEM = (
     "SELECT q.id, q.enrollment_id, e.key, c.uuid, c.request_type, q.state, q.priority, q.queued_at, q.not_before, "
     "q.expires_at, q.first_sent_at, q.sent_at, q.deliveries, q.not_now_count, q.not_now_at, q.finished_at, q.reason, "
-    "q.withdrawn_as FROM queue_item q JOIN command c ON c.id = q.command_id "
+    "q.withdrawn_as, q.held_at FROM queue_item q JOIN command c ON c.id = q.command_id "
     "JOIN enrollment e ON e.id = q.enrollment_id WHERE "
 )
 # One statement for cancelling, superseding and expiring: what is out at a device becomes withdrawn.
@@ -183,7 +184,7 @@ class QueueRows:
         """How many open items of the same enrollment go before it."""
         row = await tx.fetch_one(
             "SELECT count(*) FROM queue_item WHERE enrollment_id = ? AND finished_at IS NULL AND state <> 'withdrawn' "
-            f"AND (deliveries - not_now_count >= {STUBBORN_DELIVERIES}, -priority, id) < (?, ?, ?)",
+            f"AND held_at IS NULL AND (deliveries - not_now_count >= {STUBBORN_DELIVERIES}, -priority, id) < (?, ?, ?)",
             item.enrollment,
             int(item.deliveries - item.not_now_count >= STUBBORN_DELIVERIES),
             -item.priority,
@@ -227,6 +228,7 @@ def _open_item_of(row: Row) -> OpenItem:
         expires_at=loaded(row[9]),
         withdrawn_as=None if row[10] is None else ItemState(row[10]),
         renderer=row[11],
+        is_held=bool(row[12]),
     )
 
 
@@ -250,4 +252,5 @@ def _item_of(row: Row) -> QueueItem:
         finished_at=loaded(row[15]),
         reason=row[16],
         withdrawn_as=None if row[17] is None else ItemState(row[17]),
+        held_at=loaded(row[18]),
     )

@@ -30,6 +30,7 @@ from mdmserver.web.version import VERSION
 _REFUSALS = {
     "not_found": "no such enrollment",
     "not_enrolled": "the enrollment has ended",
+    "no_unlock_token": "the device has sent no unlock token",
     "no_push_token": "no push token",
     "no_push_certificate": "no push certificate",
 }
@@ -80,7 +81,9 @@ async def enqueue(call: Call[EnqueueQuery, Content]) -> Content:
     is_pushed_here = not no_push and len(ids) <= MOST_AT_ONCE
     try:
         enqueued = await call.services.commands.enqueue(
-            CommandRequest(plist=call.body.body, idempotency_key=call.idempotency_key),
+            CommandRequest(
+                plist=call.body.body, idempotency_key=call.idempotency_key, may_destroy=call.may_destroy
+            ),
             ids,
             actor=call.actor,
             wake=not no_push and not is_pushed_here,

@@ -94,6 +94,11 @@ class Call(Generic[Q, B]):
             raise TypeError("a route without a key changes nothing and has no actor")
         return Actor(kind=ActorKind.KEY, name=self.key.id)
 
+    @property
+    def may_destroy(self) -> bool:
+        """Whether the caller may send what erases, locks, clears a passcode or ends management (S28)."""
+        return self.key is not None and Scope.COMMANDS_DESTROY in self.key.scopes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:

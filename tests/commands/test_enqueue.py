@@ -79,7 +79,7 @@ async def test_none_and_too_many_targets_are_invalid(services: Services, number:
 
 
 @pytest.mark.parametrize("request_type", sorted(DESTRUCTIVE_REQUEST_TYPES))
-async def test_destructive_commands_are_not_offered(fleet: Fleet, request_type: str) -> None:
+async def test_destructive_commands_are_not_offered_without_their_scope(fleet: Fleet, request_type: str) -> None:
     device = await fleet.enroll(1)
 
     with pytest.raises(ScopeMissing):
@@ -90,7 +90,7 @@ async def test_destructive_commands_are_not_offered(fleet: Fleet, request_type: 
     assert await fleet.states(device) == {}
 
 
-async def test_removing_the_enrollment_profile_is_not_offered_and_removing_another_is(fleet: Fleet) -> None:
+async def test_removing_the_enrollment_profile_needs_the_scope_and_removing_another_does_not(fleet: Fleet) -> None:
     device = await fleet.enroll(1)
     own = CommandRequest(payload={"RequestType": "RemoveProfile", "Identifier": "ip-127-0-0-1.enrollment"})
     other = CommandRequest(payload={"RequestType": "RemoveProfile", "Identifier": "com.example.wifi"})

@@ -252,4 +252,6 @@ async def test_states_are_counted_and_those_without_any_are_zero(bench: Bench) -
     await bench.end(await bench.insert(device_id(2)))
     await bench.end(await bench.insert(device_id(3)))
 
-    assert await bench.storage.read(bench.devices.counts) == {"enrolled": 1, "enrolling": 0, "ended": 2}
+    assert await bench.storage.read(bench.devices.counts) == {
+        "enrolled": 1, "enrolling": 0, "erased": 0, "ended": 2,
+    }  # fmt: skip

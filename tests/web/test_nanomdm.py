@@ -92,7 +92,7 @@ async def test_ended_enrollment_is_refused_by_its_id(server: RunningServer, flee
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"not a plist", b"bplist00", plist_command("CMD1", "EraseDevice"), plist_command("CMD1", "DeviceLock")],
+    [b"", b"not a plist", b"bplist00"],
 )
 async def test_command_that_cannot_be_taken_is_a_500_with_a_command_error(
     body: bytes, server: RunningServer, fleet: Fleet

@@ -55,6 +55,12 @@ class Cancellation(Incoming, frozen=True):
     targets: Annotated[tuple[Target, ...], msgspec.Meta(min_length=1, max_length=_CANCELLED_AT_ONCE)] | None = None
 
 
+class Released(Outgoing, frozen=True):
+    """For how many devices a command was let out of quarantine."""
+
+    released: int
+
+
 async def list_commands(call: Call[CommandQuery, Nothing]) -> CommandPage:
     """Commands, newest first."""
     query = call.query
@@ -93,6 +99,12 @@ async def cancel_command(call: Call[Nothing, Cancellation]) -> Cancelled:
         rows = [await call.services.devices.resolve(target) for target in call.body.targets]
     cancelled = await call.services.commands.cancel(CommandUUID(call.path["uuid"]), rows, actor=call.actor)
     return Cancelled(cancelled=cancelled)
+
+
+async def release_command(call: Call[Nothing, Nothing]) -> Released:
+    """Let a destructive command go that a restored backup brought back."""
+    released = await call.services.commands.release(CommandUUID(call.path["uuid"]), actor=call.actor)
+    return Released(released=released)
 
 
 def command_view(record: CommandRecord) -> CommandView:
@@ -141,5 +153,10 @@ ROUTES: list[AnyRoute] = [
         method="POST", path=f"{_ONE}/cancel", scope=Scope.COMMANDS_SEND, surface=Surface.API,
         summary="Cancel a command, for all or for some", handler=cancel_command,
         query=Nothing, body=Cancellation, response=Cancelled,
+    ),
+    Route(
+        method="POST", path=f"{_ONE}/release", scope=Scope.COMMANDS_DESTROY, surface=Surface.API,
+        summary="Let a destructive command out of quarantine", handler=release_command,
+        query=Nothing, body=Nothing, response=Released,
     ),
 ]  # fmt: skip

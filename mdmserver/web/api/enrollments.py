@@ -39,6 +39,7 @@ class EnrollmentView(Outgoing, frozen=True):
     user_long_name: str | None
     user_name: str | None
     is_to_unenroll: bool
+    erased_at: datetime | None
     created_at: datetime
     enrolled_at: datetime | None
     last_seen_at: datetime | None
@@ -152,6 +153,7 @@ def enrollment_view(enrollment: Enrollment, services: Services) -> EnrollmentVie
         user_long_name=enrollment.user_long_name,
         user_name=enrollment.user_name,
         is_to_unenroll=enrollment.is_to_unenroll,
+        erased_at=enrollment.erased_at,
         created_at=enrollment.created_at,
         enrolled_at=enrollment.enrolled_at,
         last_seen_at=enrollment.last_seen_at,

@@ -98,6 +98,8 @@ def _next(enrollment: Enrollment, topics: Topics, at: datetime) -> str:
         return "nothing: the enrollment has ended"
     if enrollment.state is EnrollmentState.ENROLLING:
         return "nothing until the device has finished enrolling"
+    if enrollment.state is EnrollmentState.ERASED:
+        return "nothing: the device acknowledged an erase"
     if problems := push_problems(enrollment, topics):
         return f"no push: {problems[0].text}"
     next_at = enrollment.push.next_at

@@ -25,6 +25,7 @@ class QueueItemView(Outgoing, frozen=True):
     not_now_count: int
     finished_at: datetime | None
     reason: str | None
+    held_at: datetime | None = None
 
 
 class QueueItemPage(Outgoing, frozen=True):
@@ -57,6 +58,7 @@ def item_view(item: QueueItem) -> QueueItemView:
         not_now_count=item.not_now_count,
         finished_at=item.finished_at,
         reason=item.reason,
+        held_at=item.held_at,
     )
 
 

@@ -52,13 +52,19 @@ class PlistDelivery(Incoming, frozen=True):
     priority: int = 0
 
 
-class Queued(Outgoing, frozen=True):
-    """What came of it; `refused` maps a target to a code."""
+class Queued(Outgoing, frozen=True, omit_defaults=True):
+    """What came of it; `refused` maps a target to a code.
+
+    The rest is of destructive commands: from when to when they may go, and a PIN that was made, shown this once.
+    """
 
     uuid: str
     request_type: str
     queued: int
     refused: dict[str, str]
+    not_before: datetime | None = None
+    expires_at: datetime | None = None
+    pin: str | None = None
 
 
 async def send_command(call: Call[PlistDelivery, Content]) -> Queued:
@@ -80,6 +86,9 @@ async def send_command(call: Call[PlistDelivery, Content]) -> Queued:
         request_type=enqueued.request_type,
         queued=enqueued.queued,
         refused=enqueued.refused,
+        not_before=enqueued.not_before,
+        expires_at=enqueued.expires_at,
+        pin=None if enqueued.pin is None else enqueued.pin.reveal(),
     )
 
 
@@ -120,6 +129,7 @@ def _request(
         not_before=delivery.not_before,
         expires_at=delivery.expires_at,
         priority=delivery.priority,
+        may_destroy=call.may_destroy,
     )
 
 

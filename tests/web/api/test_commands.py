@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from mdmserver.access.model import Scope
 from mdmserver.commands.model import ItemState
 from mdmserver.protocol import CommandUUID, Status, loads
 from tests.fleet import Fleet, device_id, plist_command
@@ -139,12 +140,16 @@ async def test_validation_names_the_place_of_the_fault(server: RunningServer) ->
 
 
 @pytest.mark.parametrize("request_type", ["EraseDevice", "DeviceLock", "ClearPasscode"])
-async def test_destructive_command_is_refused(request_type: str, server: RunningServer, fleet: Fleet) -> None:
+async def test_destructive_command_is_refused_without_its_scope(
+    request_type: str, server: RunningServer, fleet: Fleet
+) -> None:
     id = await fleet.enroll(1)
+    key = await server.key(*(scope for scope in Scope if scope is not Scope.COMMANDS_DESTROY))
+    body = {"command": {"RequestType": request_type}, "targets": [str(id)]}
 
-    answer = await server.post("/api/v1/commands", {"command": {"RequestType": request_type}, "targets": [str(id)]})
+    answer = await server.call("POST", "/api/v1/commands", key=key, json=body)
 
-    assert (answer.status, answer.json["code"]) == (403, "destructive_command_refused")
+    assert (answer.status, answer.json["code"]) == (403, "scope_missing")
 
 
 async def test_json_body_goes_without_query_parameters(server: RunningServer) -> None:

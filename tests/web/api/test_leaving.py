@@ -30,7 +30,9 @@ async def test_deleted_device_is_forgotten(server: RunningServer, fleet: Fleet) 
     assert (answer.status, answer.json["id"]) == (200, str(id))
     assert (await server.get(f"/api/v1/enrollments/{id}")).status == 404
     assert (await server.get("/api/v1/enrollments")).json["items"] == []
-    assert (await server.get("/api/v1/status")).json["enrollments"] == {"enrolling": 0, "enrolled": 0, "ended": 0}
+    assert (await server.get("/api/v1/status")).json["enrollments"] == {
+        "enrolling": 0, "enrolled": 0, "erased": 0, "ended": 0,
+    }  # fmt: skip
 
 
 async def test_device_is_found_by_its_serial_number_while_it_ends(server: RunningServer, fleet: Fleet) -> None:
