@@ -131,6 +131,7 @@ class Due:
     step: int
     failures: int
     apns_id: str
+    claimed_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

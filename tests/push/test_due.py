@@ -202,6 +202,20 @@ async def test_a_command_for_later_that_comes_during_a_push_makes_no_push_before
     assert await bench.next_in(1) == min(later, 15 * MINUTE)
 
 
+async def test_a_command_whose_time_comes_during_a_push_makes_one_more(bench: Bench) -> None:
+    await bench.enroll(1)
+    await bench.queue(1)
+    await bench.queue(1, not_before=bench.clock() + timedelta(seconds=30))
+    bench.gateway.hold()
+    await bench.sender.work()
+    await bench.gateway.arrived(1)
+    bench.clock.advance(seconds=31)
+    bench.gateway.release()
+    await bench.sender.finish()
+
+    assert await bench.next_in(1) == GAP
+
+
 async def test_a_device_that_is_left_asleep_is_pushed_after_a_quarter_of_an_hour(bench: Bench) -> None:
     await bench.enroll(1)
     await bench.queue(1, wake_at=bench.clock() + 15 * MINUTE)
