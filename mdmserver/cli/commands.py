@@ -120,6 +120,18 @@ async def why(api: APIClient, out: Output, uuid: str, reference: str) -> None:
     out.table(("WHEN", "WHAT", "DETAIL"), rows)
 
 
+@commands.command("release")
+@click.argument("uuid")
+@api_verb
+async def release(api: APIClient, out: Output, uuid: str) -> None:
+    """Let a command go that is held after a restore from backup."""
+    answer = await api.post("commands", uuid, "release")
+    if out.as_json:
+        out.json(answer)
+        return
+    out.say(f"released for {answer['released']} devices")
+
+
 @commands.command("cancel")
 @click.argument("uuid")
 @click.option("--to", "references", metavar="REF", multiple=True, help="Only for this device; repeat it for more.")

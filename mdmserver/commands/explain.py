@@ -26,6 +26,12 @@ def explain(item: QueueItem, enrollment: Enrollment, *, ahead: int, at: datetime
             code="not_enrolled_yet",
             text="the device has begun to enroll but has not sent its first TokenUpdate",
         )
+    if enrollment.state is EnrollmentState.ERASED and item.state is ItemState.QUEUED:
+        return Explanation(
+            code="erased",
+            text=f"the device acknowledged an erase at {_time(enrollment.erased_at)}: it is not woken, and gets this "
+            "only if it connects after all",
+        )
     return _waiting(item, enrollment, ahead=ahead, at=at)
 
 
@@ -36,8 +42,17 @@ def _waiting(item: QueueItem, enrollment: Enrollment, *, ahead: int, at: datetim
             text=f"{item.withdrawn_as} while it was out at the device: a result that is on its way decides, "
             "the device's next connect ends it",
         )
+    if item.held_at is not None:
+        return Explanation(
+            code="held",
+            text=f"a restored backup brought it back at {_time(item.held_at)}: it is held until somebody releases it "
+            "(mdmctl commands release) or its time runs out",
+        )
     if item.not_before is not None and item.not_before > at:
-        return Explanation(code="not_before", text=f"it is held back until {item.not_before.isoformat()}")
+        return Explanation(
+            code="not_before",
+            text=f"it is held back until {item.not_before.isoformat()}, and can be cancelled until then",
+        )
     if item.expires_at is not None and item.expires_at <= at:
         return Explanation(code="expiring", text="its time ran out; it is about to be marked expired")
     if item.state is ItemState.NOT_NOW:
