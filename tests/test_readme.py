@@ -7,7 +7,8 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from mdmserver import config
 PROJECT = Path(__file__).parent.parent
 README = (PROJECT / "README.md").read_text()
 SHELL_BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+PUSHED = 5
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def server(environment: dict[str, str], tmp_path: Path) -> Iterator[subprocess.P
 def test_commands_of_the_readme_work_in_the_order_in_which_they_are_printed(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    _serve, check, simulate, follow, programs, enroll = SHELL_BLOCKS
+    _serve, check, simulate, follow, programs, enroll, *_push = SHELL_BLOCKS
     assert check.strip() == "scripts/test"  # the one that runs this test
     simulated = subprocess.Popen(_shell(simulate, environment), cwd=tmp_path, env=environment)
     try:
@@ -61,6 +63,39 @@ def test_commands_of_the_readme_work_in_the_order_in_which_they_are_printed(
     finally:
         simulated.kill()
         simulated.wait()
+
+
+def test_devices_are_woken_as_the_readme_says(environment: dict[str, str], tmp_path: Path) -> None:
+    stand_in, prepare, simulate, wake = SHELL_BLOCKS[-4:]
+    pushes, feed = _free_port(), _free_port()
+    install, serve = prepare.strip().splitlines()
+
+    def shell(line: str) -> list[str]:
+        if "simulate-apns" in line:
+            line = f"{line.strip()} --listen 127.0.0.1:{pushes} --feed {feed}"
+        return _shell(line.replace("2197", str(pushes)).replace("2198", str(feed)), environment)
+
+    def run(line: str) -> str:
+        done = subprocess.run(
+            shell(line), cwd=tmp_path, env=environment, check=True, timeout=60, capture_output=True, text=True
+        )
+        return done.stdout
+
+    with ExitStack() as processes:
+        run("scripts/mdmserver init --yes")
+        _start(processes, shell(stand_in), environment, tmp_path)
+        _wait_for_words(tmp_path / "log", "push certificate to install")
+        run(install)
+        server = _start(processes, shell(serve), environment, tmp_path)
+        _wait_until_served(environment["MDMSERVER_SERVER_URL"], server, tmp_path / "log")
+        _start(processes, shell(simulate), environment, tmp_path)
+        _wait_for_devices(environment, tmp_path, number=PUSHED)
+        answers = [run(line) for line in wake.strip().splitlines()]
+        _wait_until_answered(run, answers[0].split()[0])
+        status = msgspec.json.decode(run("scripts/mdmctl push status --json"))
+
+    assert status["outcomes"]["accepted"] >= PUSHED
+    assert status["topics"][0]["topic"] in answers[-1]
 
 
 def test_configuration_table_names_every_key() -> None:
@@ -76,6 +111,33 @@ def _shell(line: str, environment: dict[str, str]) -> list[str]:
     here = line.replace("scripts/", f"{shlex.quote(str(PROJECT))}/scripts/")
     here = here.replace("http://127.0.0.1:8080", environment["MDMSERVER_SERVER_URL"])
     return ["bash", "-euo", "pipefail", "-c", here]
+
+
+def _start(
+    processes: ExitStack, command: list[str], environment: dict[str, str], folder: Path
+) -> subprocess.Popen[bytes]:
+    log = processes.enter_context((folder / "log").open("ab"))
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+    processes.callback(process.wait, timeout=20)
+    processes.callback(process.terminate)
+    return process
+
+
+def _wait_for_words(log: Path, words: str) -> None:
+    deadline = time.monotonic() + 60
+    while words not in log.read_text():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
+
+
+def _wait_until_answered(run: Callable[[str], str], uuid: str) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        progress = msgspec.json.decode(run(f"scripts/mdmctl commands show {uuid} --json"))["progress"]
+        if progress["acknowledged"] == PUSHED:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"the devices were not woken: {progress}")
 
 
 def _wait_until_served(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
