@@ -59,9 +59,20 @@ class APIClient:
         """Send a JSON body. Raises APIError."""
         return await self._request("POST", path, body=body or {}, headers=headers)
 
-    async def delete(self, *path: str) -> dict[str, Any]:
+    async def put(self, *path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Set what stands at this path. Raises APIError."""
+        return await self._request("PUT", path, body=body)
+
+    async def delete(self, *path: str, query: Query | None = None) -> dict[str, Any]:
         """Raises APIError."""
-        return await self._request("DELETE", path)
+        return await self._request("DELETE", path, query=query)
+
+    async def download(self, *path: str, body: Mapping[str, Any]) -> bytes:
+        """The bytes that a POST answers with. Raises APIError."""
+        status, reason, raw = await self._exchange("POST", path, body=body)
+        if status >= 300:
+            _answer(status, reason, raw)
+        return raw
 
     async def items(
         self, *path: str, query: Query | None = None, limit: int | None, page: int = _PAGE
@@ -87,13 +98,24 @@ class APIClient:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
+        return _answer(*await self._exchange(method, path, query=query, body=body, headers=headers))
+
+    async def _exchange(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        *,
+        query: Query | None = None,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, str | None, bytes]:
         data = None if body is None else msgspec.json.encode(body)
         sent = {**(headers or {}), **({"Content-Type": "application/json"} if data is not None else {})}
         try:
             async with self._session.request(
                 method, _url(self.url, path, query), data=data, headers=sent, allow_redirects=False
             ) as response:
-                return _answer(response.status, response.reason, await response.read())
+                return response.status, response.reason, await response.read()
         except aiohttp.ClientConnectorError as error:
             raise Unreachable(f"{self.url} cannot be reached: {_reason(error)}", code=NOT_CONNECTED) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -6,6 +6,8 @@ import click
 
 from mdmserver.cli.asking import ask
 from mdmserver.cli.client import APIClient
+from mdmserver.cli.device_settings import settings, tag, tags
+from mdmserver.cli.destructive import clear_passcode, erase, lock
 from mdmserver.cli.leaving import delete, name_of, retire, unenroll
 from mdmserver.cli.output import Output
 from mdmserver.cli.verb import api_verb
@@ -154,7 +156,7 @@ async def allow_reenroll(api: APIClient, out: Output, reference: str, yes: bool)
     out.say(f"{name_of(item)} may enroll again")
 
 
-for _verb in (unenroll, retire, delete):
+for _verb in (settings, tag, tags, unenroll, retire, delete, erase, lock, clear_passcode):
     devices.add_command(_verb)
 
 

@@ -20,11 +20,14 @@ from mdmserver.escaping import escaped, escaped_json
 
 STATE_STYLES = {
     "acknowledged": "green",
+    "verified": "green",
+    "installed": "green",
     "enrolled": "green",
     "ok": "green",
     "error": "red",
     "format_error": "red",
     "failure": "red",
+    "failed": "red",
     "expired": "yellow",
     "cancelled": "yellow",
     "warning": "yellow",

@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 
 from mdmserver.access.model import Scope
+from mdmserver.assignments.model import Scope as Meant
 from mdmserver.config import MIB
-from mdmserver.errors import Invalid
+from mdmserver.errors import Conflict, Invalid
 from mdmserver.web.api.apps import secret_fingerprint
 from mdmserver.web.api.apps_assigned import ScopeChange, ScopeQuery
 from mdmserver.web.api.apps_scope import ScopeText, scope_among, scope_named
@@ -21,12 +22,14 @@ _LARGEST = 2 * MIB  # a configuration of 1 MiB, with its data in base64
 class ConfigurationRequest(Incoming, frozen=True):
     """The whole configuration for a scope: values in their JSON form (`$data`, `$date`, `$dict`).
 
-    Values under `secret_keys` are never shown again, nor are those whose names say that they are secret.
+    Values under `secret_keys` are never shown again, nor are those whose names say that they are secret. Of the
+    configuration in force the keys in `keep` stay as they are: so a secret need not be known to be kept.
     """
 
     scope: ScopeText
     values: dict[str, Any]
     secret_keys: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"ConfigurationRequest(scope={self.scope!r}, values=***)"
@@ -57,8 +60,10 @@ async def configure_app(call: Call[Nothing, ConfigurationRequest]) -> Configurat
     """Set an app's configuration for a scope."""
     services = call.services
     scope = await scope_named(call.body.scope, services)
-    values = _plist_values(call.body.values)
-    secret = frozenset(call.body.secret_keys) | {name for name, value in values.items() if holds_secret(name, value)}
+    kept, kept_secret = await _kept(call, scope)
+    values = kept | _plist_values(call.body.values)
+    named_so = {name for name, value in values.items() if holds_secret(name, value)}
+    secret = frozenset(call.body.secret_keys) | kept_secret | named_so
     revision, changed = await services.apps.configure(
         call.path["key"], scope, values, secret_keys=secret, actor=call.actor
     )
@@ -88,6 +93,17 @@ async def export_profile(call: Call[Nothing, ProfileRequest]) -> Content:
     profile = await call.services.apps.profile(key, scope, _plist_values(call.body.secrets), actor=call.actor)
     headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{key}.mobileconfig"'}
     return Content(body=profile, media_type=PROFILE_MEDIA_TYPE, headers=headers)
+
+
+async def _kept(call: Call[Nothing, ConfigurationRequest], scope: Meant) -> tuple[dict[str, Any], frozenset[str]]:
+    """Values that stay, and which of them are secret. They never leave the server."""
+    keep = frozenset(call.body.keep)
+    detail = await call.services.apps.show(call.path["key"])
+    revision = next((revision for each, revision in detail.configurations if each.scope == scope), None)
+    values = {} if revision is None else {name: value for name, value in revision.values.items() if name in keep}
+    if missing := sorted(keep - values.keys()):
+        raise Conflict(f"{', '.join(missing)} is not in the configuration in force", code="not_configured")
+    return values, frozenset() if revision is None else revision.secret_keys & keep
 
 
 def _plist_values(form: Mapping[str, Any]) -> dict[str, Any]:
