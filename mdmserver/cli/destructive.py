@@ -100,7 +100,7 @@ async def _send(
     found = [await api.get("enrollments", reference) for reference in dict.fromkeys(references)]
     devices = list({item["key"]: item for item in found}.values())
     _confirm(out, text.format(devices=_called(devices)), devices, yes=yes)
-    body = {"command": command, "targets": [item["key"] for item in devices]}
+    body: dict[str, Any] = {"command": command, "targets": [item["key"] for item in devices]}
     if now and len(devices) > 1:
         body["not_before"] = rfc3339(out.now, now=out.now)
     answer = await _queued(api, out, body)
