@@ -11,7 +11,7 @@ from mdmserver.apps.outcomes import Reported, app_seen, delivered_with_install, 
 from mdmserver.apps.store import AppStore
 from mdmserver.assignments.model import RevisionRow, SettingKind, Step, Target, TargetState, Turn
 from mdmserver.assignments.store import AssignmentStore
-from mdmserver.commands.model import StoredResult
+from mdmserver.commands.model import ItemState, StoredResult
 from mdmserver.commands.results import Change, ResultHandler
 from mdmserver.commands.store import CommandStore
 from mdmserver.protocol import ErrorItem, Status, loads, parse_report_plist
@@ -147,7 +147,20 @@ class TargetAnswers:
             return
         await self._assignments.turned(tx, target.row, turn, at=result.received_at)
         if target.kind is SettingKind.APP and turn.state in _LOST:
+            await self._stop_configuring(tx, target, result)
             await self._assignments.lost_app(tx, result.enrollment, target.app, at=result.received_at)
+
+    async def _stop_configuring(self, tx: Transaction, app: Target, result: StoredResult) -> None:
+        """What is under way for the configuration of an app that is gone would prove nothing."""
+        for target in await self._assignments.targets(tx, app.enrollment):
+            is_it = target.kind is SettingKind.CONFIGURATION and target.app == app.app and target.is_wanted
+            if not is_it or target.command is None:
+                continue
+            await self._assignments.halt_command(tx, target.row)
+            await self._commands.withdraw(
+                tx, target.command, [app.enrollment], ending=ItemState.SUPERSEDED,
+                reason="the app is not there and managed", at=result.received_at,
+            )  # fmt: skip
 
 
 def _with_identifier(turn: Turn, plist: Mapping[str, Any]) -> Turn:

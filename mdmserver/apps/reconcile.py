@@ -155,9 +155,10 @@ class Reconciler:
             is_going = not target.is_wanted and (target.kind is not SettingKind.APP or effect is Effect.REMOVE)
             if key in wanted or is_going:
                 continue
-            await self._supersede(tx, target, at)
             app = present.get((SettingKind.APP, target.app))
-            if _is_to_be_taken_away(target, app, effect):
+            may_be_there = await self._may_be_there(tx, target, app)
+            await self._supersede(tx, target, at)
+            if _is_to_be_taken_away(target, effect, may_be_there=may_be_there):
                 identifier = None if app is None else app.identifier
                 await self._assignments.unwant(tx, target.row, identifier=identifier, at=at)
             else:
@@ -166,7 +167,9 @@ class Reconciler:
     async def _supersede(self, tx: Transaction, target: Target | None, at: datetime) -> None:
         if target is None or target.command is None:
             return
-        await self._assignments.halt_command(tx, target.row)
+        may_bring = target.step in (Step.CONFIGURE, Step.INSTALL_PROFILE) and await self._was_sent(tx, target)
+        may_have = target.wanted_revision if may_bring else None
+        await self._assignments.halt_command(tx, target.row, may_have=may_have)
         await self._commands.withdraw(
             tx,
             target.command,
@@ -175,6 +178,26 @@ class Reconciler:
             reason="something else is wanted",
             at=at,
         )
+
+    async def _was_sent(self, tx: Transaction, target: Target) -> bool:
+        if target.command is None:
+            return False
+        item = await self._commands.item(tx, target.command, target.enrollment)
+        return item is not None and item.first_sent_at is not None
+
+    async def _may_be_there(self, tx: Transaction, target: Target, app: Target | None) -> bool:
+        """Whether the device may have what a target is about from this server; `app` is the app's own target."""
+        if await self._was_sent(tx, target):
+            return True
+        match target.kind:
+            case SettingKind.APP:
+                # What a person installed and never gave over stays theirs.
+                return target.state not in (TargetState.INTENDED, TargetState.APP_UNMANAGED)
+            case SettingKind.CONFIGURATION if app is not None and app.step is Step.INSTALL_APP:
+                # It may be on its way with the installation.
+                return target.sent_revision is not None or await self._was_sent(tx, app)
+            case _:
+                return target.sent_revision is not None
 
     async def _begin(self, tx: Transaction, app: App, target: Target, step: Step, at: datetime) -> None:
         uuid = CommandUUID(self._new_uuid())
@@ -207,21 +230,13 @@ def _is_wanted_so(target: Target, wanted: Wanted) -> bool:
     return target.is_wanted and target.wanted_revision == wanted.revision
 
 
-def _is_to_be_taken_away(target: Target, app: Target | None, effect: Effect | None) -> bool:
-    """An app stays unless its removal was ordered; a configuration or profile that may be there is taken away.
-
-    `app` is the target of the app itself, `effect` what is said of the app now.
-    """
-    may_be_there = target.sent_revision is not None or target.command is not None
+def _is_to_be_taken_away(target: Target, effect: Effect | None, *, may_be_there: bool) -> bool:
+    """An app stays unless its removal was ordered, and then its configuration goes with it."""
     match target.kind:
         case SettingKind.APP:
-            # Only what this server had installed: what a person installed and never gave over stays theirs.
-            is_ours = target.state not in (TargetState.INTENDED, TargetState.APP_UNMANAGED)
-            return effect is Effect.REMOVE and (is_ours or target.command is not None)
+            return may_be_there and effect is Effect.REMOVE
         case SettingKind.CONFIGURATION:
-            # It may be on its way with the installation. Where the app goes, its configuration goes with it.
-            is_installing = app is not None and app.step is Step.INSTALL_APP
-            return effect is not Effect.REMOVE and (may_be_there or is_installing)
+            return may_be_there and effect is not Effect.REMOVE
         case SettingKind.PROFILE:
             return may_be_there
 

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from mdmserver.assignments.model import (
     AppRow,
     Device,
+    RevisionRow,
     Scope,
     SettingKind,
     Step,
@@ -149,8 +150,8 @@ class AssignmentStore(Protocol):
         """The app is not there, or not managed: what was sent of its configuration is gone with it."""
         ...
 
-    async def halt_command(self, tx: Transaction, target: TargetRow) -> None:
-        """The command under way is no longer the target's: what comes of it is not."""
+    async def halt_command(self, tx: Transaction, target: TargetRow, *, may_have: RevisionRow | None = None) -> None:
+        """The command under way is no longer the target's: what comes of it is not. `may_have` is what it may bring."""
         ...
 
     async def counts(self, tx: Transaction, app: AppRow) -> Mapping[Standing, int]:

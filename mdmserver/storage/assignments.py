@@ -287,9 +287,14 @@ class SQLAssignmentStore:
             app,
         )
 
-    async def halt_command(self, tx: Transaction, target: TargetRow) -> None:
-        """The command under way is no longer the target's: what comes of it is not."""
-        await tx.execute("UPDATE target_state SET step = NULL, command_id = NULL WHERE id = ?", target)
+    async def halt_command(self, tx: Transaction, target: TargetRow, *, may_have: RevisionRow | None = None) -> None:
+        """The command under way is no longer the target's: what comes of it is not. `may_have` is what it may bring."""
+        await tx.execute(
+            "UPDATE target_state SET step = NULL, command_id = NULL, sent_revision = coalesce(?, sent_revision) "
+            "WHERE id = ?",
+            may_have,
+            target,
+        )
 
     async def counts(self, tx: Transaction, app: AppRow) -> Mapping[Standing, int]:
         """How many wanted targets of an app on enabled devices stand how."""
