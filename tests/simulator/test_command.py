@@ -7,6 +7,7 @@ import ssl
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 
 from certs import dump_private_key
 from mdmserver.cli.simulate import simulate
+from mdmserver.simulator.facts import Platform, draw_facts
 
 Start = Callable[..., Any]
 
@@ -69,6 +71,17 @@ async def test_a_fleet_file_brings_the_same_devices_back_and_adds_what_is_missin
     assert (code, json.loads(out)["enrolled"]) == (0, 3)
     assert before < set(server.signers)
     assert len({message.enrollment_id.device for message in server.checkins}) == 1
+
+
+async def test_persons_who_decline_apps_can_be_wanted(start: Start, server: Any) -> None:
+    phone = draw_facts(Platform.IPHONE, Random("7/facts/0")).device_id
+    server.enqueue(phone, RequestType="InstallApplication", iTunesStoreID=891247102)
+    server.enqueue(phone, RequestType="ManagedApplicationList")
+
+    await ended(await start("--devices", "1", "--seed", "7", "--once", "--app-rejections", "100"))
+
+    listed = server.reports[-1].plist["ManagedApplicationList"]
+    assert listed["com.pingidentity.pingid.prod"]["Status"] == "UserRejected"
 
 
 async def test_ctrl_c_ends_it_with_a_summary(start: Start, server: Any) -> None:
