@@ -1,6 +1,7 @@
 """The real listeners over the real services, on loopback, with a client that reads every answer to its end."""
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -64,6 +65,10 @@ class RunningServer:
             arguments["json"] = json
         return await self.call("POST", path, key=self.admin_key, **arguments)
 
+    async def put(self, path: str, json: object) -> Answer:
+        """PUT with the administrator's key."""
+        return await self.call("PUT", path, key=self.admin_key, json=json)
+
     async def delete(self, path: str) -> Answer:
         """DELETE with the administrator's key."""
         return await self.call("DELETE", path, key=self.admin_key)
@@ -90,6 +95,13 @@ class RunningServer:
 @pytest.fixture
 async def server(services: Services, fleet: Fleet, clock: FakeClock, tmp_path: Path) -> AsyncIterator[RunningServer]:
     """A running server; its devices are `fleet`."""
+    async with running(services, clock, tmp_path) as started:
+        yield started
+
+
+@asynccontextmanager
+async def running(services: Services, clock: FakeClock, state: Path) -> AsyncIterator[RunningServer]:
+    """The listeners over these services, for the time of the context."""
     config = Config(
         listen=Listen(http="127.0.0.1:0", operations="127.0.0.1:0"),
         # So that a test can come from any address, by X-Forwarded-For.
@@ -106,7 +118,7 @@ async def server(services: Services, fleet: Fleet, clock: FakeClock, tmp_path: P
             operations_url=urls[ListenerKind.OPERATIONS],
             services=services,
             clock=clock,
-            state=tmp_path,
+            state=state,
             session=session,
             admin_key=admin_key.reveal(),
         )
