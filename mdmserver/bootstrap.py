@@ -155,6 +155,10 @@ async def _flush(services: Services) -> None:
 
 def _apns(config: Config) -> PushGateway:
     settings = config.apns
+    if settings.ca_file and not Path(settings.ca_file).is_file():
+        raise Invalid(
+            f"configuration: apns.ca_file names {settings.ca_file}, which is no file", code="invalid_configuration"
+        )
     return APNsGateway(
         host=settings.host, port=settings.port, ca_file=settings.ca_file, concurrency=settings.concurrency
     )

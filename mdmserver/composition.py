@@ -44,11 +44,9 @@ from mdmserver.issuance.scep import SCEPService, SCEPSettings
 from mdmserver.issuance.server_certificate import ServerCertificates
 from mdmserver.issuance.unused import UnusedCertificates
 from mdmserver.offload import Offload
-from mdmserver.push.certificates import PushCertificates
-from mdmserver.push.pace import Served
 from mdmserver.push.ports import PushGateway, PushRequestSigner
 from mdmserver.push.sender import PushSender
-from mdmserver.push.service import PushService
+from mdmserver.push_composition import PushGround, PushParts, compose_push
 from mdmserver.storage.access import SQLAccessStore
 from mdmserver.storage.apps import SQLAppStore
 from mdmserver.storage.assignments import SQLAssignmentStore
@@ -116,9 +114,7 @@ class _Parts:
     recognition: Recognition
     gate: Gate
     results: ResultProcessor
-    served: Served
-    sender: PushSender
-    push_certificates: PushCertificates
+    push: PushParts
     profile_settings: ProfileSettings
     profiles: EnrollmentProfiles
     app_ground: AppGround
@@ -161,16 +157,8 @@ def compose(ground: Ground) -> Composed:
             profiles=parts.profiles,
             offload=ground.offload,
         ),
-        push=PushService(
-            storage=storage,
-            push=stores.push,
-            devices=stores.devices,
-            audit=audit,
-            sender=parts.sender,
-            clock=clock,
-            topics=lambda: parts.push_certificates.topics,
-        ),
-        push_certificates=parts.push_certificates,
+        push=parts.push.service,
+        push_certificates=parts.push.certificates,
         assignments=compose_assignments(parts.app_ground, devices),
         apps=parts.apps.service,
         app_progress=parts.apps.progress,
@@ -186,7 +174,7 @@ def compose(ground: Ground) -> Composed:
         renewal=_renewal(parts),
         unused=unused,
         erased=erased,
-        sender=parts.sender,
+        sender=parts.push.sender,
         reconciler=parts.apps.reconciler,
     )
 
@@ -201,13 +189,26 @@ def _parts(ground: Ground) -> _Parts:
         on_change=ground.believed.change,
     )
     recognition = Recognition(devices=stores.devices, issuance=stores.issuance, authorities=authorities)
-    settings, hints, served = _profile_settings(config), Hints(), Served()
-    sender, push_certificates = _push(ground, stores, hints, served)
+    settings, hints = _profile_settings(config), Hints()
+    push = compose_push(
+        PushGround(
+            storage=storage,
+            push=stores.push,
+            devices=stores.devices,
+            audit=stores.audit,
+            gateway=ground.push_gateway,
+            signer=ground.push_request_signer,
+            hints=hints,
+            clock=clock,
+            offload=ground.offload,
+            settings=config.apns,
+        )
+    )
     profiles = EnrollmentProfiles(
         settings=settings,
         authorities=authorities,
         signer=ground.profile_signer,
-        push_topic=lambda: push_certificates.topic,
+        push_topic=lambda: push.certificates.topic,
     )
     app_ground = _app_ground(ground, stores, hints, profiles)
     apps = compose_apps(app_ground)
@@ -215,9 +216,7 @@ def _parts(ground: Ground) -> _Parts:
         ground=ground,
         stores=stores,
         hints=hints,
-        served=served,
-        sender=sender,
-        push_certificates=push_certificates,
+        push=push,
         presence=Presence(storage=storage, devices=stores.devices),
         authorities=authorities,
         recognition=recognition,
@@ -263,32 +262,6 @@ def _app_ground(ground: Ground, stores: _Stores, hints: Hints, profiles: Enrollm
     )
 
 
-def _push(ground: Ground, stores: _Stores, hints: Hints, served: Served) -> tuple[PushSender, PushCertificates]:
-    settings = ground.config.apns
-    sender = PushSender(
-        storage=ground.storage,
-        push=stores.push,
-        audit=stores.audit,
-        gateway=ground.push_gateway,
-        clock=ground.clock,
-        served=served,
-        concurrency=settings.concurrency,
-        most_per_second=settings.pushes_per_second,
-    )
-    certificates = PushCertificates(
-        storage=ground.storage,
-        push=stores.push,
-        audit=stores.audit,
-        gateway=ground.push_gateway,
-        sender=sender,
-        signer=ground.push_request_signer,
-        hints=hints,
-        clock=ground.clock,
-        offload=ground.offload,
-    )
-    return sender, certificates
-
-
 def _checkin(parts: _Parts) -> CheckinService:
     ground, stores = parts.ground, parts.stores
     return CheckinService(
@@ -329,7 +302,7 @@ def _exchange(parts: _Parts) -> Exchange:
             CLEAR_PASSCODE: clear_passcode_renderer(parts.stores.devices),
         },
         processed_request_types=parts.results.request_types,
-        served=parts.served,
+        served=parts.push.served,
     )
 
 

@@ -19,8 +19,6 @@ from mdmserver.clock import utc_now
 from mdmserver.push.certificates import Subject
 from mdmserver.secret import Secret
 
-SHARED_MDMCERT_KEY = "f847aea2ba06b41264d587b229e2712c89b1490a1208b7ff1aafab5bb40d47bc"
-"""Public: by it mdmcert.download knows the clients of open MDM servers. Whom it serves it decides by the address."""
 PORTAL = "https://identity.apple.com/pushcert"
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _CSR, _UPLOAD = Path("push-request.csr"), Path("push-upload.txt")
@@ -37,8 +35,8 @@ _PURPOSE = "push-certificate request"
 @click.option("--vendor-key", type=_FILE, metavar="KEY.pem", help="Its RSA key, not encrypted. It stays here.")
 @click.option("--mdmcert", is_flag=True, help="Have mdmcert.download sign: free, by the people of MicroMDM. It mails "
               "to a company address that was registered there first.")  # fmt: skip
-@click.option("--api-key-file", metavar="FILE|-", help="With --mdmcert: an API key of one's own, instead of the one "
-              "that open MDM servers share.")  # fmt: skip
+@click.option("--api-key-file", metavar="FILE|-", help="With --mdmcert: the API key that mdmcert.download gave "
+              "you; ask its administrators for one.")  # fmt: skip
 @click.option("--decrypt", type=_FILE, metavar="FILE", help="Open what mdmcert.download mailed "
               "(mdm_signed_request….p7).")  # fmt: skip
 @click.option("--out", "path", type=_FILE, help=f"Where to write (default: {_CSR}, or {_UPLOAD}).")
@@ -63,13 +61,15 @@ def request(
         raise click.UsageError("a vendor's key, --mdmcert, --decrypt: which?")
     if api_key_file is not None and not mdmcert:
         raise click.UsageError("--api-key-file goes with --mdmcert")
+    if mdmcert and api_key_file is None:
+        raise click.UsageError("--mdmcert needs --api-key-file: mdmcert.download gives out API keys for free")
     if decrypt is not None:
         _decrypt(out, state, decrypt, _free(path or _UPLOAD))
         return
     if not common_name or not email:
         raise click.UsageError("say --common-name and --email")
     subject = Subject(common_name=common_name, email=email, country=country)
-    if mdmcert:
+    if api_key_file is not None:
         _by_mail(out, state, subject, Secret(_api_key(api_key_file)))
     elif vendor_certificate is not None and vendor_key is not None:
         _as_vendor(out, state, subject, (vendor_certificate, vendor_key), _free(path or _UPLOAD))
@@ -143,9 +143,7 @@ def _rsa_key(path: Path) -> RSAKey:
     return key
 
 
-def _api_key(source: str | None) -> str:
-    if source is None:
-        return SHARED_MDMCERT_KEY
+def _api_key(source: str) -> str:
     text = sys.stdin.readline() if source == "-" else _read(Path(source)).decode("utf-8", "replace")
     if not text.strip():
         raise Failure(f"there is no API key in {source}", exit_code=Exit.USAGE)

@@ -1,7 +1,7 @@
 """Push certificates as NanoMDM's tools upload and ask for them (compatibility.md section 1).
 
-An upload that adds a topic is taken without more ado, as those tools expect: the topics in force stay as they are, and
-new enrollments get the one that was there first. `mdmserver push-certificate install` asks before it does that.
+An upload that adds a topic is refused unless the address says `force=1`: it is most often a certificate that was
+created anew where it had to be renewed, and every device would have to enroll again.
 """
 
 from datetime import datetime
@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 
 from mdmserver.access.model import Scope
-from mdmserver.errors import Invalid, NotFound
+from mdmserver.errors import Conflict, Invalid, NotFound
 from mdmserver.web.routes import AnyRoute, Call, Content, Nothing, Outgoing, Route, Surface
 
 
@@ -17,6 +17,12 @@ class TopicQuery(msgspec.Struct, frozen=True):
     """Which topic; other parameters mean nothing here."""
 
     topic: str = ""
+
+
+class UploadQuery(msgspec.Struct, frozen=True):
+    """Any value of `force` but the empty one adds a topic to those in force; other parameters mean nothing here."""
+
+    force: str = ""
 
 
 class TopicCertificate(Outgoing, frozen=True):
@@ -37,11 +43,15 @@ async def show_certificate(call: Call[TopicQuery, Nothing]) -> TopicCertificate:
     raise NotFound(f"there is no push certificate for {topic}", code="push_certificate_not_found")
 
 
-async def store_certificate(call: Call[TopicQuery, Content]) -> TopicCertificate:
+async def store_certificate(call: Call[UploadQuery, Content]) -> TopicCertificate:
     """Put a certificate in force; the body is PEM of it and of its key."""
-    installed = await call.services.push_certificates.install(
-        call.body.body, passphrase=None, key=None, force=True, actor=call.actor
-    )
+    try:
+        installed = await call.services.push_certificates.install(
+            call.body.body, passphrase=None, key=None, force=bool(call.query.force), actor=call.actor
+        )
+    except Conflict as error:
+        # Its tools know 400 alone for a certificate that is not taken.
+        raise Invalid(f"{error} (?force=1)", code=error.code) from error
     return TopicCertificate(topic=installed.topic, not_after=installed.not_after)
 
 
@@ -56,6 +66,6 @@ ROUTES: list[AnyRoute] = [
     Route(
         method="PUT", path=_PATH, scope=Scope.PUSH_CERTIFICATES_MANAGE, surface=Surface.NANOMDM,
         summary="Install a push certificate, PEM with its key", handler=store_certificate,
-        query=TopicQuery, body=Content, response=TopicCertificate, media_types={"application/x-pem-file": None},
+        query=UploadQuery, body=Content, response=TopicCertificate, media_types={"application/x-pem-file": None},
     ),
 ]  # fmt: skip
