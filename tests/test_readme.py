@@ -52,12 +52,12 @@ def server(environment: dict[str, str], tmp_path: Path) -> Iterator[subprocess.P
 def test_commands_of_the_readme_work_in_the_order_in_which_they_are_printed(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    _serve, check, simulate, follow, programs, enroll, *_push = SHELL_BLOCKS
+    _serve, check, simulate, follow, programs, enroll, pingid, *_push = SHELL_BLOCKS
     assert check.strip() == "scripts/test"  # the one that runs this test
     simulated = subprocess.Popen(_shell(simulate, environment), cwd=tmp_path, env=environment)
     try:
         _wait_for_devices(environment, tmp_path, number=50)
-        for line in (follow + programs + enroll).strip().splitlines():
+        for line in (follow + programs + enroll + pingid).strip().splitlines():
             subprocess.run(_shell(line, environment), cwd=tmp_path, env=environment, check=True, timeout=60)
         assert simulated.wait(timeout=60) == 0
     finally:
