@@ -94,6 +94,21 @@ async def test_a_push_without_an_answer_is_in_the_timeline_with_its_reason(bench
     assert (attempt.outcome.status, attempt.outcome.reason) == (None, NO_ANSWER.reason)
 
 
+async def test_a_push_without_an_answer_goes_again_under_the_same_id_and_the_next_one_under_another(
+    bench: Bench,
+) -> None:
+    await bench.enroll(1)
+    bench.gateway.answer(NO_ANSWER, times=2)
+    await bench.queue(1)
+    await bench.work_through(seconds=1200)
+
+    first, second, third, fourth = (pushed.apns_id for pushed in bench.gateway.pushes)
+
+    # What had no answer may have arrived: to APNs it is the same push.
+    assert first == second == third
+    assert fourth != third
+
+
 async def test_a_topic_that_does_not_answer_holds_no_other_up(bench: Bench) -> None:
     bench.sender.use(frozenset({TOPIC, OTHER_TOPIC}), {})
     await bench.install(OTHER_TOPIC)
