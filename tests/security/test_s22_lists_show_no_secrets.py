@@ -25,6 +25,12 @@ LISTS = [
     "/api/v1/commands/{}/targets",
     "/api/v1/commands/{}/results",
     "/api/v1/commands/A/targets/{}",
+    "/api/v1/enrollments/{}/settings",
+    "/api/v1/tags/{}/members",
+    "/api/v1/groups/{}/members",
+    "/api/v1/apps/{}",
+    "/api/v1/apps/{}/status",
+    "/api/v1/apps/{}/targets",
 ]
 
 
