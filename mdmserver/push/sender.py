@@ -40,7 +40,7 @@ from mdmserver.transaction import Storage, Transaction
 
 CLAIM = 100
 CLAIM_TIME = timedelta(minutes=2)
-GAP = timedelta(seconds=2)
+GAP = timedelta(seconds=1)
 """Between two pushes to one enrollment: the first wakes it, and what is asked for meanwhile needs only one more."""
 PROBE_AFTER = timedelta(minutes=15)
 _RECORDS = 200

@@ -27,12 +27,24 @@ async def test_missing_newline_between_the_blocks_is_tolerated(server: RunningSe
     assert answer.status == 200
 
 
-async def test_topic_of_any_name_is_taken_and_so_is_a_second_one(server: RunningServer) -> None:
-    await tool(server, "PUT", "/v1/pushcert", pem_of(identity()).encode())
-
-    answer = await tool(server, "PUT", "/v1/pushcert", pem_of(identity("com.example.push", name="other")).encode())
+async def test_topic_of_any_name_is_taken(server: RunningServer) -> None:
+    answer = await tool(server, "PUT", "/v1/pushcert", pem_of(identity("com.example.push")).encode())
 
     assert (answer.status, answer.json["topic"]) == (200, "com.example.push")
+
+
+async def test_second_topic_is_refused_unless_it_is_meant(server: RunningServer) -> None:
+    await tool(server, "PUT", "/v1/pushcert", pem_of(identity()).encode())
+    other = pem_of(identity("com.example.push", name="other")).encode()
+
+    refused = await tool(server, "PUT", "/v1/pushcert", other)
+    topics = server.services.push_certificates.topics
+    forced = await tool(server, "PUT", "/v1/pushcert?force=1", other)
+
+    assert refused.status == 400
+    assert "enroll again" in refused.json["error"]
+    assert topics == {TOPIC}
+    assert (forced.status, forced.json["topic"]) == (200, "com.example.push")
     assert server.services.push_certificates.topic == TOPIC
 
 

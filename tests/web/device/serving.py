@@ -4,6 +4,7 @@ The services behind it are recorders; `test_end_to_end` has the real ones.
 """
 
 import asyncio
+import hashlib
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -311,6 +312,7 @@ async def serving(
         metrics=Metrics(),
         checkin=recorded,
         exchange=recorded,
+        fingerprint=lambda value: hashlib.sha256(value).hexdigest()[:16],
     )
     async with (
         AsyncExitStack() as opened,
