@@ -48,6 +48,12 @@ async def _enqueue_for_everyone(fleet: Fleet) -> None:
     await fleet.services.commands.enqueue_for_everyone(request, types=frozenset({EnrollmentType.DEVICE}), actor=ADMIN)
 
 
+async def _quarantined(fleet: Fleet) -> None:
+    request = CommandRequest(plist=plist_command("C1", "DeviceLock"), may_destroy=True)
+    await fleet.services.commands.enqueue(request, [str(DEVICE)], actor=ADMIN)
+    await fleet.services.commands.quarantine()
+
+
 # Service and verb, what must be so before, the change, its action and its subject (None: one that is made up).
 CHANGES: dict[tuple[type, str], tuple[Verb | None, Verb, str, str | None]] = {
     (AccessService, "create_key"): (None, _create_key, "key.create", None),
@@ -64,6 +70,12 @@ CHANGES: dict[tuple[type, str], tuple[Verb | None, Verb, str, str | None]] = {
         lambda fleet: fleet.enqueue("C1", DEVICE),
         lambda fleet: fleet.cancel("C1"),
         "command.cancel",
+        "C1",
+    ),
+    (CommandService, "release"): (
+        _quarantined,
+        lambda fleet: fleet.services.commands.release(CommandUUID("C1"), actor=ADMIN),
+        "command.release",
         "C1",
     ),
     (CommandService, "clear_queue_of"): (
