@@ -144,11 +144,19 @@ class TargetAnswers:
     async def _apply(self, tx: Transaction, target: Target, turn: Turn, result: StoredResult) -> None:
         if turn.is_over:
             await self._assignments.drop(tx, target.row)
+            if target.kind is SettingKind.APP and turn.state is TargetState.ACKNOWLEDGED:
+                await self._drop_configuration(tx, target)
             return
         await self._assignments.turned(tx, target.row, turn, at=result.received_at)
         if target.kind is SettingKind.APP and turn.state in _LOST:
             await self._stop_configuring(tx, target, result)
             await self._assignments.lost_app(tx, result.enrollment, target.app, at=result.received_at)
+
+    async def _drop_configuration(self, tx: Transaction, app: Target) -> None:
+        """The app was removed, and its configuration with it."""
+        for target in await self._assignments.targets(tx, app.enrollment):
+            if target.kind is SettingKind.CONFIGURATION and target.app == app.app and target.command is None:
+                await self._assignments.drop(tx, target.row)
 
     async def _stop_configuring(self, tx: Transaction, app: Target, result: StoredResult) -> None:
         """What is under way for the configuration of an app that is gone would prove nothing."""

@@ -216,6 +216,8 @@ class Reconciler:
 
     async def _note_absence(self, tx: Transaction, target: Target, presence: Target | None, at: datetime) -> None:
         """The configuration waits for its app: say so, and that what was verified is so no more."""
+        if not target.is_wanted:
+            return
         assert presence is not None
         state = TargetState.APP_UNMANAGED if presence.state is TargetState.APP_UNMANAGED else TargetState.APP_MISSING
         if presence.state in (TargetState.INTENDED, TargetState.ACKNOWLEDGED, TargetState.FAILED):
@@ -231,14 +233,8 @@ def _is_wanted_so(target: Target, wanted: Wanted) -> bool:
 
 
 def _is_to_be_taken_away(target: Target, effect: Effect | None, *, may_be_there: bool) -> bool:
-    """An app stays unless its removal was ordered, and then its configuration goes with it."""
-    match target.kind:
-        case SettingKind.APP:
-            return may_be_there and effect is Effect.REMOVE
-        case SettingKind.CONFIGURATION:
-            return may_be_there and effect is not Effect.REMOVE
-        case SettingKind.PROFILE:
-            return may_be_there
+    """What may be there is taken away; an app stays unless its removal was ordered."""
+    return may_be_there and (target.kind is not SettingKind.APP or effect is Effect.REMOVE)
 
 
 def _words_of(ended: ItemState) -> str:
@@ -248,4 +244,4 @@ def _words_of(ended: ItemState) -> str:
 
 
 def _presence(targets: list[Target], app: AppRow) -> Target | None:
-    return next((each for each in targets if each.kind is SettingKind.APP and each.app == app and each.is_wanted), None)
+    return next((each for each in targets if each.kind is SettingKind.APP and each.app == app), None)

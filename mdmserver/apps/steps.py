@@ -10,7 +10,7 @@ from mdmserver.assignments.model import Device, Platform, SettingKind, Step, Tar
 def step_of(target: Target, *, presence: Target | None) -> Step | None:
     """The next command, or None while there is nothing that this server can do.
 
-    `presence` is the target of the app itself on the same device; None where installing it is not ours to do.
+    `presence` is the target of the app itself on the same device; None where the app is none of our business.
     """
     match target.kind:
         case SettingKind.APP:
@@ -18,8 +18,8 @@ def step_of(target: Target, *, presence: Target | None) -> Step | None:
         case SettingKind.PROFILE:
             return _profile_step(target)
         case SettingKind.CONFIGURATION:
-            if presence is not None and not presence.state.is_there:
-                return None  # The app is to come first; when it does, this is looked at again.
+            if presence is not None and not (presence.is_wanted and presence.state.is_there):
+                return None  # The app is to come first, or takes this with it: then it is looked at again.
             return _configuration_step(target) if target.is_wanted else Step.UNCONFIGURE
 
 

@@ -44,7 +44,8 @@ class Handset:
     """A device and what is on it: managed apps with their configuration (None: none), profiles by identifier.
 
     `status` is what it says of its apps, `said_once` what it says of an app once. `errors` are answered instead of
-    carrying out a request type, `extra` is added to its answers.
+    carrying out a request type, `extra` is added to its answers. A report that did not reach the server is sent again
+    first, unless `loses_reports`.
     """
 
     services: Services
@@ -62,7 +63,9 @@ class Handset:
     errors: dict[str, ErrorItem] = field(default_factory=dict)
     extra: dict[str, dict[str, Any]] = field(default_factory=dict)
     forgets_settings: bool = False
+    loses_reports: bool = False
     heard: list[Heard] = field(default_factory=list)
+    _unsent: bytes | None = None
 
     async def enroll(self) -> None:
         """Authenticate and TokenUpdate."""
@@ -95,9 +98,10 @@ class Handset:
         self.heard.clear()
 
     async def connect(self, *, most: int = 40) -> int:
-        """Say Idle and carry out what is handed out, until there is nothing; how many commands there were."""
-        delivery = await self.report(Status.IDLE)
-        number = 0
+        """Say Idle and carry out what is handed out, until there is nothing; how many commands there were (and reports sent again)."""
+        unsent = None if self.loses_reports else self._unsent
+        delivery = await self.report(Status.IDLE) if unsent is None else await self._send(unsent)
+        number = 0 if unsent is None else 1
         while delivery is not None:
             number += 1
             assert number <= most, self.request_types
@@ -131,10 +135,15 @@ class Handset:
             response=response,
             error_chain=errors,
         )
+        self._unsent = None if status is Status.IDLE else body
+        return await self._send(body)
+
+    async def _send(self, body: bytes) -> Heard | None:
         reader = MessageReader(Config().limits, _POOL, self.services.fingerprint)
         message = await reader.read(body, None)
         assert isinstance(message, Reported)
         next_body = await self.services.exchange.report(message.report, self.identity, message.result)
+        self._unsent = None
         if next_body is None:
             return None
         command_uuid, payload = parse_command_payload(next_body)
@@ -188,6 +197,6 @@ class Handset:
         answer = {"Item": item["Item"], "Identifier": name}
         if name not in self.apps:
             return answer | {"Status": "Error", "ErrorChain": [NOT_MANAGED]}
-        if not self.forgets_settings:
+        if not (self.forgets_settings and "Configuration" in item):
             self.apps[name] = item.get("Configuration")
         return answer | {"Status": "Acknowledged"}

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -38,7 +39,7 @@ async def test_an_error_is_tried_again_later_and_later(office: Office, verified:
     verified.errors["Settings"] = BUSY
     await office.configure("token-2")
     began = office.clock()
-    tries = []
+    tries: list[timedelta] = []
     while len(tries) < 6:
         if await office.quiet():
             tries.append(office.clock() - began)
@@ -47,14 +48,8 @@ async def test_an_error_is_tried_again_later_and_later(office: Office, verified:
         assert target.next_at is not None
         office.clock.now = target.next_at
 
-    waits = [later - earlier for earlier, later in zip(tries, tries[1:], strict=False)]
-    assert waits == [
-        timedelta(minutes=15),
-        timedelta(hours=1),
-        timedelta(hours=4),
-        timedelta(days=1),
-        timedelta(days=1),
-    ]
+    waits = [later - earlier for earlier, later in pairwise(tries)]
+    assert [wait / timedelta(hours=1) for wait in waits] == [0.25, 1, 4, 24, 24]
     verified.errors.clear()
     await office.quiet()
     assert (await office.target(verified)).state is TargetState.VERIFIED
@@ -175,7 +170,7 @@ async def test_an_installation_that_takes_its_time_is_looked_for_less_and_less_o
         assert await office.quiet() == 1
         looks.append(office.clock())
 
-    waits = [later - earlier for earlier, later in zip(looks, looks[1:], strict=False)]
+    waits = [later - earlier for earlier, later in pairwise(looks)]
     assert waits == sorted(waits)
     assert (waits[0], waits[-1]) == (timedelta(seconds=20), timedelta(days=1))
     assert phone.request_types.count("InstallApplication") == 1

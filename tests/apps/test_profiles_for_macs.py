@@ -175,13 +175,15 @@ async def test_the_profile_is_signed_by_the_servers_ca_and_openssl_says_so(
     own = office.services.own_authorities.issuing.authority
     (tmp_path / "profile").write_bytes(install.payload["Payload"])
     (tmp_path / "ca.der").write_bytes(own.certificate_der)
+
+    assert loads(verified_by_openssl(tmp_path))["PayloadIdentifier"].endswith(".app.pingid")
+
+
+def verified_by_openssl(folder: Path) -> bytes:
     to_pem = ["openssl", "x509", "-inform", "DER", "-in", "ca.der", "-out", "ca.pem"]
     verify = ["openssl", "cms", "-verify", "-inform", "DER", "-in", "profile", "-CAfile", "ca.pem", "-purpose", "any"]
-
-    subprocess.run(to_pem, cwd=tmp_path, check=True, capture_output=True)
-    verified = subprocess.run([*verify, "-no_check_time"], cwd=tmp_path, check=True, capture_output=True)
-
-    assert loads(verified.stdout)["PayloadIdentifier"].endswith(".app.pingid")
+    subprocess.run(to_pem, cwd=folder, check=True, capture_output=True)
+    return subprocess.run([*verify, "-no_check_time"], cwd=folder, check=True, capture_output=True).stdout
 
 
 @pytest.mark.parametrize(
