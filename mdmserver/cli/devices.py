@@ -6,8 +6,8 @@ import click
 
 from mdmserver.cli.asking import ask
 from mdmserver.cli.client import APIClient
-from mdmserver.cli.device_settings import settings, tag, tags
 from mdmserver.cli.destructive import clear_passcode, erase, lock
+from mdmserver.cli.device_settings import settings, tag, tags
 from mdmserver.cli.leaving import delete, name_of, retire, unenroll
 from mdmserver.cli.output import Output
 from mdmserver.cli.verb import api_verb
