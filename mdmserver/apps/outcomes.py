@@ -80,7 +80,10 @@ _SAID_ONCE = frozenset({*_REFUSED, *_UNMANAGED})
 _THERE = {
     "AppAlreadyInstalled": "the app was on the device already",
     "AppAlreadyQueued": "the installation was queued already",
+    "Prompting": _GOING_ON["Prompting"],
 }
+_ERRORS_THAT_ARE_NONE: dict[int | None, str] = {1407: "Prompting", 12025: "AppAlreadyInstalled"}
+"""1407, seen from iOS 11: the person is being asked already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,9 +275,9 @@ def _failed_step(target: Target, step: Step, reported: Reported, at: datetime) -
     words = (reported.reason or f"the device answered {reported.status.value}")[:_LONGEST_REASON]
     if step in (Step.READ_BACK, Step.LIST_APPS, Step.LIST_PROFILES):
         return _not_seen(target, step, words, reported, at)
-    rejection = reported.plist.get("RejectionReason")
+    # Devices answer a rejection with Error as well, also for an app that is there already.
+    rejection = reported.plist.get("RejectionReason", _ERRORS_THAT_ARE_NONE.get(reported.error_code))
     if step is Step.INSTALL_APP and isinstance(rejection, str):
-        # Devices answer a rejection with Error as well, an app that is there already too.
         return _rejected(target, rejection, at)
     return _again(target, step, words, at)
 

@@ -96,7 +96,7 @@ class Reconciler:
             return await self._storage.run(partial(self._reconcile, claimed=claimed))
         except Exception:
             # One device that cannot be looked at must not keep the others waiting; its claim runs out.
-            _log.exception("reconcile_failed", extra={"enrollment": claimed.enrollment})
+            _log.exception("reconcile_failed", extra={"enrollment_id": claimed.enrollment})
             return 0
 
     async def _reconcile(self, tx: Transaction, *, claimed: Claimed) -> int:

@@ -22,7 +22,7 @@ from mdmserver.apps.model import (
 from mdmserver.apps.store import AppStore
 from mdmserver.assignments.model import AppRow, Scope, TargetRow
 from mdmserver.assignments.store import AssignmentStore
-from mdmserver.audit.model import Actor, ActorKind
+from mdmserver.audit.model import Actor
 from mdmserver.audit.store import AuditStore
 from mdmserver.clock import Clock
 from mdmserver.errors import Conflict, Invalid, NotFound
@@ -30,7 +30,6 @@ from mdmserver.events import Hint, Hints
 from mdmserver.protocol import ProtocolError, dumps, loads
 from mdmserver.transaction import Body, Storage, Transaction
 
-_BACKGROUND = Actor(kind=ActorKind.BACKGROUND, name="bootstrap")
 _ALWAYS_SECRET = frozenset({PINGID_TOKEN})
 _RESERVED = "Payload"
 
@@ -74,11 +73,7 @@ class AppService:
         async def body(tx: Transaction) -> None:
             known = pingid()
             if await self._apps.app(tx, known.key) is None:
-                at = self._clock()
-                await self._apps.insert_app(tx, known, at=at)
-                await self._audit.append(
-                    tx, at=at, actor=_BACKGROUND, action="app.add", subject=known.key, detail={"name": known.name}
-                )
+                await self._apps.insert_app(tx, known, at=self._clock())
 
         await self._storage.run(body)
 

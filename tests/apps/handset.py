@@ -98,7 +98,7 @@ class Handset:
         self.heard.clear()
 
     async def connect(self, *, most: int = 40) -> int:
-        """Say Idle and carry out what is handed out, until there is nothing; how many commands there were (and reports sent again)."""
+        """Say Idle and carry out what is handed out, until there is nothing; how many commands and repeated reports."""
         unsent = None if self.loses_reports else self._unsent
         delivery = await self.report(Status.IDLE) if unsent is None else await self._send(unsent)
         number = 0 if unsent is None else 1

@@ -58,7 +58,6 @@ def copy_of(handset: Handset) -> Handset:
 
 async def prepared(folder: Path, keys: Path, *, with_app: bool) -> Before:
     """A phone and a Mac, with token-1 verified, or with nothing meant for them yet."""
-    folder.mkdir()
     clock = FakeClock()
     storage = SQLiteStorage(folder / "before.sqlite")
     await migrate(storage, "sqlite", clock=clock)
@@ -129,7 +128,6 @@ async def die_and_go_on(before: Before, database: Path, dies_at: int, *, before_
         await change(office)
         assert await office.world.composed.reconciler.find_stalled() == 0
         await check(office)
-    database.unlink()
 
 
 @pytest.mark.parametrize("with_app", [True, False], ids=["a value is changed", "the app is assigned"])
@@ -137,7 +135,7 @@ async def die_and_go_on(before: Before, database: Path, dies_at: int, *, before_
 async def test_a_crash_at_any_commit_leaves_no_device_behind(
     tmp_path: Path, keys: Path, *, with_app: bool, before_commit: bool
 ) -> None:
-    before = await prepared(tmp_path / "state", keys, with_app=with_app)
+    before = await prepared(tmp_path, keys, with_app=with_app)
     commits = await commits_of(before)
     assert commits > 20
 
