@@ -190,20 +190,7 @@ def _parts(ground: Ground) -> _Parts:
     )
     recognition = Recognition(devices=stores.devices, issuance=stores.issuance, authorities=authorities)
     settings, hints = _profile_settings(config), Hints()
-    push = compose_push(
-        PushGround(
-            storage=storage,
-            push=stores.push,
-            devices=stores.devices,
-            audit=stores.audit,
-            gateway=ground.push_gateway,
-            signer=ground.push_request_signer,
-            hints=hints,
-            clock=clock,
-            offload=ground.offload,
-            settings=config.apns,
-        )
-    )
+    push = compose_push(_push_ground(ground, stores, hints))
     profiles = EnrollmentProfiles(
         settings=settings,
         authorities=authorities,
@@ -242,6 +229,21 @@ def _parts(ground: Ground) -> _Parts:
             clock=clock,
             challenge_lifetime=timedelta(minutes=config.ca.challenge_minutes),
         ),
+    )
+
+
+def _push_ground(ground: Ground, stores: _Stores, hints: Hints) -> PushGround:
+    return PushGround(
+        storage=ground.storage,
+        push=stores.push,
+        devices=stores.devices,
+        audit=stores.audit,
+        gateway=ground.push_gateway,
+        signer=ground.push_request_signer,
+        hints=hints,
+        clock=ground.clock,
+        offload=ground.offload,
+        settings=ground.config.apns,
     )
 
 

@@ -44,7 +44,7 @@ async def test_the_first_key_opens_the_services(state: Path) -> None:
 
     assert key.scopes == frozenset(Scope)
     assert [(record.action, record.actor.kind) for record in records.items] == [
-        ("app.add", "background"), ("ca.create", "cli"), ("key.create", "cli"),
+        ("ca.create", "cli"), ("key.create", "cli"),
     ]  # fmt: skip
 
 

@@ -1,12 +1,14 @@
 """What devices answer becomes what is known of them."""
 
+from dataclasses import replace
+
 import pytest
 
 from mdmserver.commands.model import ReportedResult
 from mdmserver.devices.model import DeviceFacts
 from mdmserver.events import Hint
 from mdmserver.protocol import CommandReport, CommandUUID, EnrollmentID, Status
-from tests.fleet import Fleet, certificate
+from tests.fleet import Fleet, certificate, token_update
 
 ANSWERS = {"SerialNumber": "C0NEW", "OSVersion": "15.2", "DeviceName": "A Mac", "IsSupervised": True, "Model": 7}
 
@@ -74,19 +76,22 @@ async def test_a_device_that_was_configured_awaits_it_no_longer(fleet: Fleet, de
     assert (await fleet.kinds(device))[-1] == "configured"
 
 
-async def test_only_acknowledged_results_are_worked_through(fleet: Fleet, device: EnrollmentID) -> None:
-    await fleet.enqueue("C1", device, request_type="DeviceInformation")
+async def test_a_device_that_could_not_be_configured_awaits_it_still(fleet: Fleet, device: EnrollmentID) -> None:
+    await fleet.services.checkin.answer(replace(token_update(device), awaiting_configuration=True), certificate(1))
+    await fleet.enqueue("C1", device, request_type="DeviceConfigured")
     await fleet.idle(device)
-    await fleet.report(device, Status.ERROR, "C1", response={"QueryResponses": ANSWERS})
+    await fleet.report(device, Status.ERROR, "C1")
 
-    assert await fleet.services.results.work_through() == 0
+    await fleet.services.results.work_through()
+
+    assert (await fleet.enrollment(device)).awaiting_configuration is True
 
 
 async def test_a_result_to_work_through_is_hinted_at_and_any_other_is_not(fleet: Fleet, device: EnrollmentID) -> None:
     await ask(fleet, device, "DeviceInformation", {"QueryResponses": ANSWERS})
     assert await fleet.services.hints.wait(Hint.RESULTS, at_most_seconds=0) is True
 
-    await fleet.enqueue("C2", device)
+    await fleet.enqueue("C2", device, request_type="SecurityInfo")
     await fleet.idle(device)
     await fleet.answer(device, "C2")
     assert await fleet.services.hints.wait(Hint.RESULTS, at_most_seconds=0) is False
