@@ -153,6 +153,23 @@ async def test_outcomes_that_storage_cannot_take_are_written_at_the_next_turn(
     assert "push_not_recorded" in caplog.text
 
 
+async def test_outcomes_that_storage_could_not_take_need_no_other_push_to_be_written(
+    bench: Bench, failing: FailingStorage
+) -> None:
+    await bench.enroll(1)
+    await bench.queue(1)
+    failing.fails = {"record"}
+    await bench.work()
+    failing.fails = set()
+
+    await bench.sender.work()
+    async with asyncio.timeout(20):
+        while not await bench.attempts(1):
+            pass
+
+    assert len(bench.gateway.pushes) == 1
+
+
 async def test_an_outcome_that_can_never_be_written_does_not_keep_the_others(
     bench: Bench, failing: FailingStorage, caplog: pytest.LogCaptureFixture
 ) -> None:
