@@ -52,10 +52,7 @@ CREATE TABLE app_configuration_revision (
     created_by TEXT NOT NULL,
     UNIQUE (configuration_id, number)
 ) STRICT;
-CREATE TRIGGER app_configuration_revision_never_changes
-BEFORE UPDATE OF values_sealed, secret_keys, fingerprint, number, configuration_id ON app_configuration_revision
-WHEN OLD.fingerprint <> NEW.fingerprint OR OLD.number <> NEW.number OR OLD.configuration_id <> NEW.configuration_id
-    OR OLD.secret_keys <> NEW.secret_keys
+CREATE TRIGGER app_configuration_revision_never_changes BEFORE UPDATE ON app_configuration_revision
 BEGIN
     SELECT RAISE(ABORT, 'a revision never changes');
 END;
