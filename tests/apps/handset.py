@@ -65,7 +65,7 @@ class Handset:
     forgets_settings: bool = False
     loses_reports: bool = False
     heard: list[Heard] = field(default_factory=list)
-    _unsent: bytes | None = None
+    unsent: bytes | None = None
 
     async def enroll(self) -> None:
         """Authenticate and TokenUpdate."""
@@ -99,8 +99,8 @@ class Handset:
 
     async def connect(self, *, most: int = 40) -> int:
         """Say Idle and carry out what is handed out, until there is nothing; how many commands and repeated reports."""
-        unsent = None if self.loses_reports else self._unsent
-        delivery = await self.report(Status.IDLE) if unsent is None else await self._send(unsent)
+        unsent = None if self.loses_reports else self.unsent
+        delivery = await self.report(Status.IDLE) if unsent is None else await self.send(unsent)
         number = 0 if unsent is None else 1
         while delivery is not None:
             number += 1
@@ -135,15 +135,16 @@ class Handset:
             response=response,
             error_chain=errors,
         )
-        self._unsent = None if status is Status.IDLE else body
-        return await self._send(body)
+        self.unsent = None if status is Status.IDLE else body
+        return await self.send(body)
 
-    async def _send(self, body: bytes) -> Heard | None:
+    async def send(self, body: bytes) -> Heard | None:
+        """Send these bytes; the next command."""
         reader = MessageReader(Config().limits, _POOL, self.services.fingerprint)
         message = await reader.read(body, None)
         assert isinstance(message, Reported)
         next_body = await self.services.exchange.report(message.report, self.identity, message.result)
-        self._unsent = None
+        self.unsent = None
         if next_body is None:
             return None
         command_uuid, payload = parse_command_payload(next_body)
