@@ -125,9 +125,10 @@ class AppService:
                     revision = None if each.revision is None else await self._apps.revision(tx, each.revision)
                     _check_preferences(() if revision is None else revision.values)
             await self._apps.update_app(tx, app.row, changed)
-            # What was verified was verified for the app as it was: the next look would be a week away.
-            await self._assignments.hurry(tx, app.row)
-            await self._again_everywhere(tx, app.row)
+            if _is_another(app, changed):
+                # What was verified was verified for the app as it was: the next look would be a week away.
+                await self._assignments.hurry(tx, app.row)
+                await self._again_everywhere(tx, app.row)
             await self._audit.append(
                 tx, at=self._clock(), actor=actor, action="app.change", subject=key,
                 detail={"name": changed.name, "bundle_id": changed.bundle_id, "domain": changed.preference_domain},
@@ -319,6 +320,11 @@ class AppService:
 
     def _fingerprint_of(self, values: Mapping[str, Any]) -> str:
         return self._fingerprint(dumps(with_fingerprints(dict(values), self._fingerprint)))
+
+
+def _is_another(app: App, changed: NewApp) -> bool:
+    """Whether a change is one for devices: a name is for people alone."""
+    return any(getattr(app, name) != getattr(changed, name) for name in NewApp.__slots__ if name != "name")
 
 
 def _check_preferences(names: Iterable[str]) -> None:

@@ -191,3 +191,17 @@ async def test_an_app_for_other_platforms_moves_with_them(office: Office) -> Non
     assert mac.configuration == {PINGID_TOKEN: "token-1"}
     install = next(each for each in mac.heard if each.request_type == "InstallApplication")
     assert install.payload["InstallAsManaged"] is True
+
+
+async def test_another_name_disturbs_no_device(office: Office) -> None:
+    phone = await office.phone()
+    await office.configure()
+    await office.assign()
+    phone.extra["InstallApplication"] = {"RejectionReason": "Other"}
+    await office.quiet()
+
+    await office.services.apps.change("pingid", replace(pingid(), name="PingID for us"), actor=ADMIN)
+
+    assert await office.quiet() == 0
+    await office.services.apps.change("pingid", replace(pingid(), app_store_id=1), actor=ADMIN)
+    assert await office.quiet() == 1

@@ -378,3 +378,18 @@ async def test_a_watch_or_a_tv_is_told_apart_from_a_phone(office: Office, phone:
     [detail] = await office.services.app_progress.settings_of(row)
     assert detail.explanation.code == "other_platform"
     assert CONFIGURATION in await office.settings(phone)
+
+
+async def test_an_expired_command_is_noticed_and_tried_again(office: Office, verified: Handset) -> None:
+    await office.configure("token-2")
+    await office.work()
+    expire = "UPDATE queue_item SET expires_at = 1 WHERE finished_at IS NULL"
+    await office.world.storage.run(lambda tx: tx.execute(expire))
+    assert await office.services.commands.expire_due() == 1
+
+    assert await office.world.composed.reconciler.find_stalled() == 1
+    await office.work()
+
+    assert (await office.target(verified)).reason == "its command was expired"
+    await office.later(minutes=15)
+    assert (await office.target(verified)).state is TargetState.VERIFIED
