@@ -132,7 +132,7 @@ class SQLDeviceStore(IdentityRows, DeviceLists, ErasingRows):
         # A new token is another address: what APNs said of the one before is forgotten, and what waits is told of.
         await tx.execute(
             "UPDATE push_target SET stopped_at = NULL, failures = 0, step = 0, held_until = 0, asks = asks + 1, "
-            "due_at = CASE WHEN EXISTS (SELECT 1 FROM queue_item q WHERE q.enrollment_id = ? "
+            "due_at = CASE WHEN is_asked = 1 OR EXISTS (SELECT 1 FROM queue_item q WHERE q.enrollment_id = ? "
             "AND q.finished_at IS NULL) THEN ? END WHERE enrollment_id = ?",
             row,
             stored(at),

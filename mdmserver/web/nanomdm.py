@@ -81,9 +81,7 @@ async def enqueue(call: Call[EnqueueQuery, Content]) -> Content:
     is_pushed_here = not no_push and len(ids) <= MOST_AT_ONCE
     try:
         enqueued = await call.services.commands.enqueue(
-            CommandRequest(
-                plist=call.body.body, idempotency_key=call.idempotency_key, may_destroy=call.may_destroy
-            ),
+            CommandRequest(plist=call.body.body, idempotency_key=call.idempotency_key, may_destroy=call.may_destroy),
             ids,
             actor=call.actor,
             wake=not no_push and not is_pushed_here,

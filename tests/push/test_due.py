@@ -246,6 +246,16 @@ async def test_a_device_without_a_token_is_woken_when_it_sends_one(bench: Bench)
     assert await bench.work() == 1
 
 
+async def test_a_device_that_somebody_asked_for_is_woken_when_it_sends_a_token(bench: Bench) -> None:
+    await bench.authenticate(1)
+    await bench.storage.run(lambda tx: bench.push.ask(tx, [bench.rows[1]], at=bench.clock()))
+    assert await bench.work() == 0
+
+    await bench.token_update(1)
+
+    assert await bench.work() == 1
+
+
 async def test_a_device_that_ended_is_not_woken(bench: Bench) -> None:
     await bench.enroll(1)
     await bench.queue(1)

@@ -9,6 +9,8 @@ from mdmserver.apps.progress import TargetDetail
 from mdmserver.assignments.model import SettingKind, Step, TargetState
 from mdmserver.errors import Invalid
 from mdmserver.web.api.page_query import PageQuery
+from mdmserver.web.api.push_of_item import explained
+from mdmserver.web.api.push_standing import Topics
 from mdmserver.web.routes import AnyRoute, Call, Nothing, Outgoing, Route, Surface
 
 
@@ -97,7 +99,8 @@ async def list_app_targets(call: Call[TargetQuery, Nothing]) -> TargetPage:
     page = await call.services.app_progress.targets(
         call.path["key"], kind=query.kind, states=_states(query), cursor=query.cursor, limit=query.limit
     )
-    return TargetPage(items=[target_view(each) for each in page.items], next_cursor=page.next_cursor)
+    topics = Topics.of(call.services.push_certificates.all)
+    return TargetPage(items=[target_view(each, topics) for each in page.items], next_cursor=page.next_cursor)
 
 
 async def look_again(call: Call[Nothing, Nothing]) -> None:
@@ -105,10 +108,11 @@ async def look_again(call: Call[Nothing, Nothing]) -> None:
     await call.services.apps.again(call.path["key"], actor=call.actor)
 
 
-def target_view(detail: TargetDetail) -> TargetView:
+def target_view(detail: TargetDetail, topics: Topics) -> TargetView:
     """A setting on a device as it is shown."""
     target, enrollment = detail.target, detail.enrollment
-    why = Why(code=detail.explanation.code, text=detail.explanation.text)
+    explanation = explained(detail.explanation, enrollment, topics)
+    why = Why(code=explanation.code, text=explanation.text)
     return TargetView(
         app=detail.app.key,
         app_name=detail.app.name,

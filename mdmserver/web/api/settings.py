@@ -2,6 +2,7 @@
 
 from mdmserver.access.model import Scope
 from mdmserver.web.api.app_targets import TargetView, target_view
+from mdmserver.web.api.push_standing import Topics
 from mdmserver.web.routes import AnyRoute, Call, Nothing, Outgoing, Route, Surface
 
 
@@ -19,12 +20,13 @@ async def show_settings(call: Call[Nothing, Nothing]) -> DeviceSettings:
     services = call.services
     enrollment = await services.devices.show(call.path["reference"])
     details = await services.app_progress.settings_of(enrollment.row)
+    topics = Topics.of(services.push_certificates.all)
     tags, groups = await services.assignments.labels_of(enrollment.row)
     return DeviceSettings(
         id=str(enrollment.id),
         tags=sorted(tags),
         groups=sorted(groups),
-        items=[target_view(each) for each in details],
+        items=[target_view(each, topics) for each in details],
     )
 
 

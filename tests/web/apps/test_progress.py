@@ -58,7 +58,8 @@ async def test_those_who_are_not_there_are_listed_with_the_reason(server: Runnin
 
     assert {each["serial_number"] for each in missing} == {"C00002"}
     assert {each["kind"] for each in missing} == {"app", "configuration"}
-    assert "the installation of the app" in missing[0]["explanation"]["text"]
+    assert missing[0]["explanation"]["code"] == "no_push_certificate"
+    assert "connect by itself" in missing[0]["explanation"]["text"]
     assert missing[0]["command_uuid"] is not None
     assert [(each["serial_number"], each["progress"]) for each in there] == [("C00001", "verified")]
 
