@@ -30,6 +30,8 @@ def result_handlers(devices: DeviceStore, commands: CommandStore) -> dict[str, R
     """Handlers by request type."""
 
     def device_information(result: StoredResult) -> Change | None:
+        if result.status is not Status.ACKNOWLEDGED:
+            return None
         answers = loads(result.body).get("QueryResponses")
         if not isinstance(answers, dict):
             return None

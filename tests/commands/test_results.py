@@ -87,6 +87,17 @@ async def test_a_device_that_could_not_be_configured_awaits_it_still(fleet: Flee
     assert (await fleet.enrollment(device)).awaiting_configuration is True
 
 
+async def test_what_comes_with_an_error_is_not_believed(fleet: Fleet, device: EnrollmentID) -> None:
+    before = (await fleet.enrollment(device)).facts
+    await fleet.enqueue("C1", device, request_type="DeviceInformation")
+    await fleet.idle(device)
+    await fleet.report(device, Status.ERROR, "C1", response={"QueryResponses": ANSWERS})
+
+    await fleet.services.results.work_through()
+
+    assert (await fleet.enrollment(device)).facts == before
+
+
 async def test_a_result_to_work_through_is_hinted_at_and_any_other_is_not(fleet: Fleet, device: EnrollmentID) -> None:
     await ask(fleet, device, "DeviceInformation", {"QueryResponses": ANSWERS})
     assert await fleet.services.hints.wait(Hint.RESULTS, at_most_seconds=0) is True

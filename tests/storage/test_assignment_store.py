@@ -1,144 +1,36 @@
-"""The AssignmentStore's contract: targets by device and setting, and whose turn it is."""
+"""The AssignmentStore's contract: targets by device and setting."""
 
 import sqlite3
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
 import pytest
 
-from mdmserver.apps.model import NewApp
 from mdmserver.assignments.model import (
-    AppRow,
-    Device,
     Platform,
-    RevisionRow,
-    Scope,
-    ScopeKind,
     SettingKind,
     Step,
     Target,
     TargetState,
     Turn,
-    Wanted,
 )
-from mdmserver.assignments.store import Claimed, Standing
-from mdmserver.commands.model import CommandRow, ItemState, NewCommand, ReportedResult
+from mdmserver.assignments.store import Standing
+from mdmserver.commands.model import ItemState, ReportedResult
 from mdmserver.commands.store import CommandStore
-from mdmserver.devices.model import DeviceFacts, EnrollmentRow
+from mdmserver.devices.model import EnrollmentRow
 from mdmserver.protocol import CommandUUID, Status
-from mdmserver.storage.apps import SQLAppStore
-from mdmserver.storage.assignments import SQLAssignmentStore
 from mdmserver.storage.devices import SQLDeviceStore
 from mdmserver.storage.vault import Vault
 from mdmserver.transaction import Storage
-from tests.fleet import START, TOPIC, device_id, user_id
-
-ALL = Scope(kind=ScopeKind.ALL)
-APP, CONFIGURATION, PROFILE = SettingKind.APP, SettingKind.CONFIGURATION, SettingKind.PROFILE
-LATER = START + timedelta(hours=1)
-DEVICES = 4
-
-
-class Board:
-    """The store, devices, an app with two revisions, and short ways to use them."""
-
-    def __init__(self, storage: Storage, commands: CommandStore) -> None:
-        self.storage = storage
-        self.commands = commands
-        self.store = SQLAssignmentStore()
-        self.devices: list[EnrollmentRow] = []
-        self.app = AppRow(0)
-        self.revisions: list[RevisionRow] = []
-
-    async def want(self, kind: SettingKind = CONFIGURATION, device: int = 0, revision: int = 0) -> Target:
-        wanted = Wanted(kind=kind, app=self.app, revision=None if kind is APP else self.revisions[revision])
-        await self.storage.run(partial(self.store.want, enrollment=self.devices[device], wanted=wanted, at=START))
-        return await self.target(kind, device)
-
-    async def targets(self, device: int = 0) -> list[Target]:
-        return await self.storage.read(partial(self.store.targets, enrollment=self.devices[device]))
-
-    async def target(self, kind: SettingKind = CONFIGURATION, device: int = 0) -> Target:
-        [target] = [each for each in await self.targets(device) if each.kind is kind]
-        return target
-
-    async def turn(self, target: Target, turn: Turn, *, hours: float = 1) -> Target:
-        at = START + timedelta(hours=hours)
-        await self.storage.run(partial(self.store.turned, target=target.row, turn=turn, at=at))
-        [turned] = [each for each in await self.all_targets() if each.row == target.row]
-        return turned
-
-    async def all_targets(self) -> list[Target]:
-        return [target for device in range(DEVICES) for target in await self.targets(device)]
-
-    async def begin(self, target: Target, uuid: str, step: Step = Step.CONFIGURE) -> CommandRow:
-        command = NewCommand(uuid=CommandUUID(uuid), request_type="Settings", body=b"b", content_hash=b"")
-        row = await self.storage.run(
-            partial(self.commands.insert_command, command=command, created_by="test", at=START)
-        )  # fmt: skip
-        assert row is not None
-        enqueue = partial(self.commands.enqueue, command=row, targets=[target.enrollment], at=START)
-        await self.storage.run(enqueue)
-        await self.storage.run(partial(self.store.began, target=target.row, step=step, command=row))
-        return row
-
-    async def claim(self, *, hours: float = 0, limit: int = 10) -> list[Claimed]:
-        at = START + timedelta(hours=hours)
-        until = at + timedelta(minutes=1)
-        return await self.storage.run(partial(self.store.claim, at=at, until=until, limit=limit))
-
-    async def ask(self, *devices: int, hours: float = 0) -> None:
-        rows = [self.devices[device] for device in devices]
-        await self.storage.run(partial(self.store.ask, enrollments=rows, at=START + timedelta(hours=hours)))
-
-    async def settle(self, claimed: Claimed, hours: float | None) -> None:
-        next_at = None if hours is None else START + timedelta(hours=hours)
-        await self.storage.run(partial(self.store.settle, claimed=claimed, next_at=next_at))
-
-    async def spread(self, limit: int = 100) -> bool:
-        return await self.storage.run(partial(self.store.spread, at=START, limit=limit))
-
-    async def label(self, device: int, kind: str, add: Iterable[str] = (), remove: Iterable[str] = ()) -> None:
-        change = partial(self.store.set_labels, kind=kind, add=frozenset(add), remove=frozenset(remove))
-        await self.storage.run(partial(change, enrollment=self.devices[device]))
-
-    async def device(self, device: int) -> Device | None:
-        return await self.storage.read(partial(self.store.device, enrollment=self.devices[device]))
-
-    async def execute(self, sql: str, *parameters: object) -> None:
-        await self.storage.run(lambda tx: tx.execute(sql, *parameters))
-
-    def number_of(self, claimed: list[Claimed]) -> list[int]:
-        return [self.devices.index(each.enrollment) for each in claimed]
+from tests.fleet import START, device_id, user_id
+from tests.storage.assignment_board import APP, CONFIGURATION, DEVICES, LATER, PROFILE, Board, new_board
 
 
 @pytest.fixture
 async def board(storage: Storage, devices: SQLDeviceStore, commands: CommandStore, vault: Vault) -> Board:
     """Four enabled devices that nobody asked for, and an app with two revisions."""
-    board = Board(storage, commands)
-    apps = SQLAppStore(vault)
-    for number in range(DEVICES):
-        insert = partial(devices.insert_enrollment, id=device_id(number), parent=None, life=1, at=START)
-        row = await storage.run(insert)
-        facts = DeviceFacts(product_name="iPhone15,2")
-        await storage.run(partial(devices.set_facts, row=row, facts=facts, topic=TOPIC, at=START))
-        board.devices.append(row)
-    await board.execute("UPDATE enrollment SET enabled = 1")
-    new = NewApp(key="one", name="One", bundle_id="com.example.one")
-    row_of_app = await storage.run(partial(apps.insert_app, app=new, at=START))
-    assert row_of_app is not None
-    board.app = row_of_app
-    for value in ("1", "2"):
-        revision = await storage.run(
-            partial(
-                apps.revise, app=board.app, scope=ALL, values={"T": value}, secret_keys=frozenset(), fingerprint=value,
-                created_by="me", at=START,
-            )
-        )  # fmt: skip
-        board.revisions.append(revision.row)
-    return board
+    return await new_board(storage, devices, commands, vault)
 
 
 async def test_a_device_is_what_it_said_with_its_labels(board: Board, devices: SQLDeviceStore) -> None:
@@ -377,101 +269,3 @@ async def test_hurry_forgets_what_was_planned_for_later(board: Board) -> None:
     assert ((await board.target()).next_at, (await board.target()).attempts) == (None, 0)
     await board.storage.run(partial(board.store.forget_app, app=board.app))
     assert await board.all_targets() == []
-
-
-async def test_it_is_a_devices_turn_at_its_time_and_the_longest_due_come_first(board: Board) -> None:
-    await board.ask(2, hours=1)
-    await board.ask(0, hours=2)
-    await board.ask(1, hours=9)
-
-    assert await board.claim(hours=0.5) == []
-    assert board.number_of(await board.claim(hours=2, limit=1)) == [2]
-    assert board.number_of(await board.claim(hours=2)) == [0]
-
-
-async def test_a_claim_holds_until_its_time_and_is_then_anybodys(board: Board) -> None:
-    await board.ask(0)
-
-    assert board.number_of(await board.claim()) == [0]
-    assert await board.claim() == []
-    assert board.number_of(await board.claim(hours=1)) == [0]
-
-
-async def test_an_earlier_ask_counts_and_a_later_one_puts_nothing_off(board: Board) -> None:
-    await board.ask(0, hours=5)
-    await board.ask(0, hours=1)
-    await board.ask(0, hours=9)
-
-    assert board.number_of(await board.claim(hours=1)) == [0]
-
-
-async def test_a_settled_device_comes_when_it_is_due_again_or_never(board: Board) -> None:
-    await board.ask(0, 1)
-    first, second = await board.claim()
-    await board.settle(first, 2)
-    await board.settle(second, None)
-
-    assert await board.claim(hours=1) == []
-    assert board.number_of(await board.claim(hours=10**5)) == [board.devices.index(first.enrollment)]
-
-
-async def test_an_ask_while_a_device_is_looked_at_stands(board: Board) -> None:
-    await board.ask(0)
-    [claimed] = await board.claim()
-    await board.ask(0)
-
-    await board.settle(claimed, None)
-
-    [again] = await board.claim()
-    await board.settle(again, None)
-    assert await board.claim(hours=10**5) == []
-
-
-async def test_a_scope_is_told_to_its_devices_in_pieces(board: Board) -> None:
-    await board.storage.run(partial(board.store.ask_scope, scope=ALL))
-    assert await board.storage.read(partial(board.store.unsettled, at=START)) == DEVICES
-
-    assert await board.spread(limit=3)
-    assert board.number_of(await board.claim()) == [0, 1, 2]
-    assert await board.spread(limit=3)
-    assert board.number_of(await board.claim()) == [3]
-    assert not await board.spread(limit=3)
-
-
-@pytest.mark.parametrize(
-    ("kind", "value", "members"),
-    [
-        (ScopeKind.ALL, "", [0, 1, 2, 3]),
-        (ScopeKind.TAG, "a", [1, 2]),
-        (ScopeKind.GROUP, "a", [3]),
-        (ScopeKind.TAG, "b", []),
-        (ScopeKind.DEVICE, device_id(2).key, [2]),
-        (ScopeKind.DEVICE, "nobody", []),
-    ],
-)
-async def test_each_scope_tells_those_it_takes_in(
-    board: Board, kind: ScopeKind, value: str, members: list[int]
-) -> None:
-    await board.label(1, "tag", add=["a"])
-    await board.label(2, "tag", add=["a"])
-    await board.label(3, "group", add=["a"])
-    scope = Scope(kind=kind, value=value)
-    assert await board.storage.read(partial(board.store.reach, scope=scope)) == len(members)
-    await board.storage.run(partial(board.store.ask_scope, scope=scope))
-
-    while await board.spread(limit=1):
-        pass
-
-    assert sorted(board.number_of(await board.claim())) == members
-
-
-async def test_users_and_devices_that_are_not_enabled_are_not_told(board: Board, devices: SQLDeviceStore) -> None:
-    insert = partial(devices.insert_enrollment, id=user_id(0), parent=board.devices[0], life=1, at=START)
-    await board.storage.run(insert)
-    await board.execute("UPDATE enrollment SET enabled = (id <> ?)", board.devices[1])
-    await board.storage.run(partial(board.store.ask_scope, scope=ALL))
-
-    while await board.spread():
-        pass
-
-    assert board.number_of(await board.claim()) == [0, 2, 3]
