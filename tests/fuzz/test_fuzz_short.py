@@ -10,7 +10,7 @@ from tests.fuzz.targets import TARGETS, Target
 
 MUTATIONS = 1_000
 GUIDED_RUNS = 5_000
-SECONDS = 2
+SECONDS = 1
 every_target = pytest.mark.parametrize("name", TARGETS)
 
 

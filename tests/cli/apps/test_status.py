@@ -88,7 +88,7 @@ async def test_status_counts_and_lists_who_is_not_there_and_why(mdmctl: Mdmctl, 
     assert lines[0] == "SETTING\tVERIFIED\tINSTALLED\tSENT\tWAITING\tFAILED\tNOT VERIFIABLE\tALL"
     assert "configuration\t1\t0\t0\t1\t0\t0\t2" in lines
     assert "C00001" not in plain.stdout
-    assert any(line.startswith("C00002\tapp\twaiting\tintended\t") and "installation" in line for line in lines)
+    assert any(line.startswith("C00002\tapp\twaiting\tintended\t") and "connect by itself" in line for line in lines)
     assert (len(programs["not_there"]), programs["has_more"]) == (1, True)
     assert programs["totals"]["verified"] == 2
 
