@@ -77,9 +77,7 @@ def push_gateway() -> FakeGateway:
 
 
 @pytest.fixture
-async def services(
-    tmp_path: Path, keys: Path, clock: FakeClock, push_gateway: FakeGateway
-) -> AsyncIterator[Services]:
+async def services(tmp_path: Path, keys: Path, clock: FakeClock, push_gateway: FakeGateway) -> AsyncIterator[Services]:
     """The whole server below the web, on a state directory of its own."""
     async with open_services(Config(), tmp_path, clock=clock, push_gateway=push_gateway) as services:
         yield services
