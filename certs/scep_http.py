@@ -1,10 +1,10 @@
 """The parts of SCEP over HTTP (RFC 8894 §4) that are not messages: capabilities, CA certificates, GET's encoding."""
 
 import binascii
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import unquote
 
 from certs.algorithms import Digest
 from certs.authority import Authority
@@ -15,6 +15,7 @@ from certs.scep_message import MAX_MESSAGE_BYTES
 MAX_GET_CHARACTERS = 3 * (MAX_MESSAGE_BYTES + 2) // 3 * 4  # every character of the base64 may be escaped
 
 _CAPABILITIES = ("POSTPKIOperation", "Renewal", "SHA-1", "SHA-256", "SHA-512", "AES", "DES3", "SCEPStandard")
+_ESCAPE = re.compile("%([0-9A-Fa-f]{2})")
 _WHITESPACE = str.maketrans("", "", "\t\r\n")
 _TO_STANDARD = str.maketrans("-_ ", "+/+")
 
@@ -76,7 +77,8 @@ def decode_get_message(text: str) -> bytes:
     if len(text) > MAX_GET_CHARACTERS:
         raise MalformedDER(f"a message of {len(text)} characters is too long")
     for _ in range(2):
-        text = unquote(text, errors="replace") if "%" in text else text
+        # Not urllib's unquote: 64 KiB of percent signs, of which none escapes anything, took it 50 ms.
+        text = _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), text)
     encoded = text.translate(_WHITESPACE).translate(_TO_STANDARD).rstrip("=")
     try:
         return binascii.a2b_base64(encoded + "=" * (-len(encoded) % 4), strict_mode=True)
