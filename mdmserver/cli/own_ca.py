@@ -1,8 +1,6 @@
 """The built-in CA as the command line reaches it: through the server that runs on a state directory, else directly."""
 
-import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -10,14 +8,10 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from certs import Authority, CertificateError
-from mdmserver.bootstrap import open_services
 from mdmserver.cli.actor import cli_actor
-from mdmserver.cli.client import APIClient, open_client
+from mdmserver.cli.client import APIClient
 from mdmserver.cli.exits import Exit, Failure
-from mdmserver.cli.in_force import read_in_force
-from mdmserver.cli.lock import Holder, hold_lock, lock_holder
-from mdmserver.cli.verb import key_from, key_of, url_of
-from mdmserver.clock import utc_now
+from mdmserver.cli.own_server import open_own
 from mdmserver.issuance.authorities import OwnAuthority
 from mdmserver.secret import Secret
 from mdmserver.web.services import Services
@@ -106,20 +100,9 @@ class _StateDirectory:
         return await self._own.crl()
 
 
-@asynccontextmanager
-async def open_own_ca(state: Path, *, purpose: str) -> AsyncIterator[OwnCA]:
+def open_own_ca(state: Path, *, purpose: str) -> AbstractAsyncContextManager[OwnCA]:
     """The CA of a state directory. While a server runs there it is asked, with the state directory's key."""
-    holder = lock_holder(state)
-    if holder is not None and holder.listening:
-        key = key_from(None, None, os.environ) or key_of(state)
-        async with open_client(url_of(state, os.environ), key, timeout_seconds=_SECONDS) as api:
-            yield _RunningServer(api)
-        return
-    config = read_in_force(state, None).config
-    mine = Holder(pid=os.getpid(), command=purpose, since=utc_now().isoformat(timespec="seconds"))
-    with hold_lock(state, mine):
-        async with open_services(config, state) as services:
-            yield _StateDirectory(services)
+    return open_own(state, purpose=purpose, running=_RunningServer, stopped=_StateDirectory)
 
 
 def described(own: OwnAuthority) -> dict[str, Any]:

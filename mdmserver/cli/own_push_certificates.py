@@ -5,23 +5,18 @@ Descriptions are those of GET /api/v1/push-certificates.
 
 import asyncio
 import base64
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from mdmserver.bootstrap import open_services
 from mdmserver.cli.actor import cli_actor
-from mdmserver.cli.client import APIClient, APIError, Unreachable, open_client
+from mdmserver.cli.client import APIClient, APIError, Unreachable
 from mdmserver.cli.exits import Exit, Failure
-from mdmserver.cli.in_force import read_in_force
-from mdmserver.cli.lock import Holder, hold_lock, lock_holder
-from mdmserver.cli.verb import key_from, key_of, url_of
-from mdmserver.clock import utc_now
+from mdmserver.cli.own_server import open_own
 from mdmserver.errors import MDMError
 from mdmserver.push.certificates import Subject
 from mdmserver.secret import Secret
@@ -147,19 +142,8 @@ def with_push_certificates(state: Path, purpose: str, work: Callable[[OwnPushCer
         raise Failure(str(error)) from error
 
 
-@asynccontextmanager
-async def _open(state: Path, *, purpose: str) -> AsyncIterator[OwnPushCertificates]:
-    holder = lock_holder(state)
-    if holder is not None and holder.listening:
-        key = key_from(None, None, os.environ) or key_of(state)
-        async with open_client(url_of(state, os.environ), key, timeout_seconds=_SECONDS) as api:
-            yield _RunningServer(api)
-        return
-    config = read_in_force(state, None).config
-    mine = Holder(pid=os.getpid(), command=purpose, since=utc_now().isoformat(timespec="seconds"))
-    with hold_lock(state, mine):
-        async with open_services(config, state) as services:
-            yield _StateDirectory(services)
+def _open(state: Path, *, purpose: str) -> AbstractAsyncContextManager[OwnPushCertificates]:
+    return open_own(state, purpose=purpose, running=_RunningServer, stopped=_StateDirectory)
 
 
 def _plain(view: msgspec.Struct) -> dict[str, Any]:
