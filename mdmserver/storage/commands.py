@@ -8,6 +8,7 @@ from mdmserver.devices.model import EnrollmentRow
 from mdmserver.protocol import CommandUUID
 from mdmserver.storage.bodies import BodyCache
 from mdmserver.storage.destructive import DestructiveRows
+from mdmserver.storage.device_lists import next_enabled
 from mdmserver.storage.push import ask_to_wake
 from mdmserver.storage.queue import QueueRows
 from mdmserver.storage.results import ResultRows
@@ -118,14 +119,7 @@ class SQLCommandStore(QueueRows, ResultRows, DestructiveRows):
         wake_at: datetime | None = None,
     ) -> tuple[int, EnrollmentRow | None]:
         """Queue it for the next `limit` enabled enrollments of these types; how many, and the last (None: no more)."""
-        marks = ", ".join("?" * len(types))
-        rows = await tx.fetch_all(
-            f"SELECT id FROM enrollment WHERE id > ? AND enabled = 1 AND type IN ({marks}) ORDER BY id LIMIT ?",
-            after,
-            *sorted(types),
-            limit,
-        )
-        targets = [EnrollmentRow(row[0]) for row in rows]
+        targets = await next_enabled(tx, after=after, limit=limit, types=types)
         if not targets:
             return 0, None
         number = await self.enqueue(tx, command, targets, at=at, wake_at=wake_at)

@@ -31,6 +31,20 @@ _STATES = {
 }
 
 
+async def next_enabled(
+    tx: Transaction, *, after: EnrollmentRow, limit: int, types: frozenset[str]
+) -> list[EnrollmentRow]:
+    """The next enabled enrollments of these types, in order of row: how "everyone" is gone through in pieces."""
+    marks = ", ".join("?" * len(types))
+    rows = await tx.fetch_all(
+        f"SELECT id FROM enrollment WHERE id > ? AND enabled = 1 AND type IN ({marks}) ORDER BY id LIMIT ?",
+        after,
+        *sorted(types),
+        limit,
+    )
+    return [EnrollmentRow(row[0]) for row in rows]
+
+
 class DeviceLists:
     """The part of the device store that answers people's questions."""
 

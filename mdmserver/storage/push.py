@@ -10,6 +10,7 @@ from mdmserver.push.model import Attempt, Due, Outcome, PushCounts
 from mdmserver.push.store import Recorded
 from mdmserver.push.topics import Room
 from mdmserver.secret import Secret
+from mdmserver.storage.device_lists import next_enabled
 from mdmserver.storage.push_certificates import PushCertificateRows
 from mdmserver.storage.times import loaded, stored
 from mdmserver.storage.vault import Place, Vault
@@ -67,14 +68,7 @@ class SQLPushStore(PushCertificateRows):
         self, tx: Transaction, *, after: EnrollmentRow, limit: int, types: frozenset[str], at: datetime
     ) -> tuple[int, EnrollmentRow | None]:
         """The same for up to `limit` enabled enrollments of these types above `after`; how many, and the last one."""
-        marks = ", ".join("?" * len(types))
-        rows = await tx.fetch_all(
-            f"SELECT id FROM enrollment WHERE id > ? AND enabled = 1 AND type IN ({marks}) ORDER BY id LIMIT ?",
-            after,
-            *sorted(types),
-            limit,
-        )
-        targets = [EnrollmentRow(row[0]) for row in rows]
+        targets = await next_enabled(tx, after=after, limit=limit, types=types)
         await self.ask(tx, targets, at=at)
         return len(targets), targets[-1] if len(targets) == limit else None
 
